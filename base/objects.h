@@ -1,0 +1,28 @@
+/* objects.h - the content-addressed store: immutable blobs named by their SHA-256.
+ *
+ *     struct hash h;
+ *     objects_put(store, data, n, &h, &e);       // durable when it returns
+ *     objects_get(store, h, limit, &buf, &e);    // re-hashed: a flipped bit is ERR_CORRUPT, never served
+ *
+ * Layout: <root>/ab/cdef... (two hex digits, then sixty-two). Writing an object twice is free.
+ * Any number of processes may read and write one store at the same time (rename is the only commit).
+ */
+#ifndef BASE_OBJECTS_H
+#define BASE_OBJECTS_H
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/hash.h"
+
+struct objects;
+enum code objects_open(struct objects **o, const char *root, struct err *e);   /* makes root if absent */
+void objects_close(struct objects *o);
+
+enum code objects_put(struct objects *o, const void *data, size_t bytes, struct hash *out, struct err *e);
+enum code objects_put_file(struct objects *o, const char *path, struct hash *out, struct err *e);
+enum code objects_get(struct objects *o, struct hash h, size_t limit, struct bytes *out, struct err *e);
+int objects_has(struct objects *o, struct hash h);
+/* Path of an object's file for readers that map it. The bytes are not re-hashed. Caller's buffer. */
+void objects_path(const struct objects *o, struct hash h, char *out, size_t out_bytes);
+
+#endif
