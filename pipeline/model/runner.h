@@ -1,0 +1,53 @@
+/* runner.h - the frozen parts of a base model, run: texts to states, images to latents and back, prompts to pictures.
+ *
+ *     struct sampler *s;
+ *     sampler_make(&s, model, kernels_cpu(), height, width, &e);           // graphs planned once
+ *     sampler_run(s, &(struct sample_request){...}, latent, rgb, &e);
+ *
+ * Each picture is computed alone (guidance pairs its two halves in one batch of 2), so its bytes depend on its own
+ * request only: not on its neighbours, ranks or threads.
+ */
+#ifndef MODEL_RUNNER_H
+#define MODEL_RUNNER_H
+
+#include "pipeline/model/base_model.h"
+#include "pipeline/tensor/tensor.h"
+
+#include <stdint.h>
+
+/* Text states of n prompts of `length` ids each: out [n, length, D]. extra: rows of added tokens [n_extra, D] or NULL. */
+enum code text_states(const struct base_model *m, const struct kernels *k, const int32_t *ids, int n, int length,
+                      const float *extra, int n_extra, float *out, struct err *e);
+
+/* Images RGB 8 bit [n,H,W,3] -> VAE moments [n,h,w,2L], log-variance clamped to [-30,20]. H, W multiples of vae_factor. */
+enum code image_moments(const struct base_model *m, const struct kernels *k, const uint8_t *rgb, int n, int h, int w,
+                        float *moments, struct err *e);
+
+struct sample_request {
+    const int32_t *prompt, *negative;    /* [length] ids each, `length` = tokenizer_length */
+    const float *kv;                     /* flat K/V vector to use (W_m), [kv.n_weights] */
+    const float *extra;                  /* rows of added tokens [n_extra, D], NULL if none */
+    int n_extra;
+    int steps;                           /* DDIM steps */
+    float guidance, eta;                 /* guidance <= 1: one half only */
+    uint64_t seed;                       /* with index names the picture's noise */
+    uint32_t index;
+    const float *noise;                  /* [h,w,L], or NULL: philox(seed, PHILOX_SAMPLE_NOISE, 0, index) */
+};
+struct sampler;
+enum code sampler_make(struct sampler **s, const struct base_model *m, const struct kernels *k, int height, int width,
+                       int n_extra, struct err *e);
+void sampler_free(struct sampler *s);
+size_t sampler_latent_count(const struct sampler *s);         /* h*w*L */
+/* latent (may be NULL): [h,w,L] final, scaled. rgb (may be NULL): [height,width,3]; round half to even of 255*clamp.
+ * trace (may be NULL): [steps+1, h,w,L]. */
+enum code sampler_run(struct sampler *s, const struct sample_request *r, float *latent, uint8_t *rgb, float *trace,
+                      struct err *e);
+
+/* CLIP features, normalised to length 1: images RGB 8 bit of any size (resized as CLIP does), texts. out [n, P]. */
+enum code clip_image_features(const struct clip_model *m, const struct kernels *k, const uint8_t *rgb, int n, int h,
+                              int w, float *out, struct err *e);
+enum code clip_text_features(const struct clip_model *m, const struct kernels *k, const char *const *text, int n,
+                             float *out, struct err *e);
+
+#endif

@@ -1,0 +1,35 @@
+/* weights.h - the tensors of one component, from one safetensors file or from shards, ready for graphs.
+ *
+ *     weights_open(&w, "model/unet", "diffusion_pytorch_model", &e);       // finds .safetensors, .fp16., .index.json
+ *     struct value k = weights_conv(w, g, "conv_in", 4, 320, 3);           // and .bias
+ *
+ * A tensor is converted to float32 and to the engine's layout (convolutions [O,I,kh,kw] -> [kh,kw,I,O]) once, on first
+ * use, and shared by every graph of the process. A missing tensor or a wrong shape becomes the graph's sticky error:
+ * "unet: conv_in.weight is [320, 9, 3, 3], expected [320, 4, 3, 3]". Thread-compatible: build graphs from one thread.
+ */
+#ifndef MODEL_WEIGHTS_H
+#define MODEL_WEIGHTS_H
+
+#include "base/hash.h"
+#include "pipeline/model/safetensors.h"
+#include "pipeline/tensor/tensor.h"
+
+struct weights;
+enum code weights_open(struct weights **w, const char *dir, const char *stem, struct err *e);
+void weights_close(struct weights *w);
+struct hash weights_hash(const struct weights *w);           /* of names, types, shapes and bytes; shards do not matter */
+const struct stored *weights_find(const struct weights *w, const char *name);      /* NULL: absent */
+
+/* Params for a graph. `name` is a printf-style tensor name. All are frozen. */
+struct value weights_param(struct weights *w, struct graph *g, struct shape shape, const char *name, ...)
+    __attribute__((format(printf, 4, 5)));
+/* [out, in, k, k] in the file, [k, k, in, out] in the graph. k = 1 also accepts [out, in]. */
+struct value weights_conv(struct weights *w, struct graph *g, int64_t in, int64_t out, int k, const char *name, ...)
+    __attribute__((format(printf, 6, 7)));
+/* [out, in] in graph and file; also accepts [out, in, 1, 1]. */
+struct value weights_linear(struct weights *w, struct graph *g, int64_t in, int64_t out, const char *name, ...)
+    __attribute__((format(printf, 5, 6)));
+/* The float32 bytes of a tensor in file layout (owned by w), or NULL with e set. */
+const float *weights_float(struct weights *w, const char *name, int64_t count, struct err *e);
+
+#endif
