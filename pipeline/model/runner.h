@@ -44,9 +44,10 @@ size_t sampler_latent_count(const struct sampler *s);         /* h*w*L */
 enum code sampler_run(struct sampler *s, const struct sample_request *r, float *latent, uint8_t *rgb, float *trace,
                       struct err *e);
 
-/* CLIP features, normalised to length 1: images RGB 8 bit of any size (resized as CLIP does), texts. out [n, P]. */
-enum code clip_image_features(const struct clip_model *m, const struct kernels *k, const uint8_t *rgb, int n, int h,
-                              int w, float *out, struct err *e);
+/* CLIP features, normalised to length 1. Images are RGB 8 bit [n,S,S,3] with S = vision.image_size: resize and crop
+ * first (data/image.h); mean and std are applied here. Texts are encoded whole. out [n, P]. */
+enum code clip_image_features(const struct clip_model *m, const struct kernels *k, const uint8_t *rgb, int n,
+                              float *out, struct err *e);
 enum code clip_text_features(const struct clip_model *m, const struct kernels *k, const char *const *text, int n,
                              float *out, struct err *e);
 
