@@ -1,0 +1,51 @@
+/* concept.h - a folder of a concept: its images, a caption for each, a class word, a token.
+ *
+ *     struct concept c;
+ *     concept_read("photos/rex", &(struct concept_options){...}, &c, &problems, &e);   // ALL problems at once
+ *
+ * Images are the PNG, JPEG and WebP files of the folder, in byte order of their names. The caption of x.jpg is x.txt
+ * (one paragraph, UTF-8); without one it is "a photo of a {class}" and caption_source says so: never silently invented.
+ * concept.yaml in the folder may give token, class and kind; options win over it.
+ */
+#ifndef DATA_CONCEPT_H
+#define DATA_CONCEPT_H
+
+#include "base/err.h"
+#include "pipeline/data/image.h"
+
+#define CONCEPT_IMAGES 64             /* more than any paper uses; a folder with more is refused */
+#define CONCEPT_TEXT 1024             /* bytes of one caption */
+
+enum concept_kind { KIND_ANIMAL, KIND_OBJECT, KIND_SCENE, KIND_STYLE, KIND_COUNT };
+const char *concept_kind_name(enum concept_kind k);
+enum code concept_kind_parse(const char *s, enum concept_kind *out, struct err *e);
+
+struct concept {
+    char token[64], class_word[64];
+    enum concept_kind kind;
+    int n;
+    struct {
+        char *path;                   /* owned */
+        char *caption;                /* owned */
+        int caption_from_file;        /* 0: the fallback sentence */
+        int w, h;                     /* of the upright image */
+        struct image_info info;
+    } *image;                         /* owned */
+};
+struct concept_options { const char *token, *class_word, *kind; int least_side; };  /* NULL/0: from concept.yaml or default */
+
+/* Decodes every image (to refuse bad ones now), keeps none. Returns OK only if nothing was wrong; each problem is a line
+ * in p that names the file. */
+enum code concept_read(const char *dir, const struct concept_options *o, struct concept *out, struct problems *p,
+                       struct err *e);
+void concept_fini(struct concept *c);
+/* "<rex>": '<', 1 to 40 of a-z 0-9 - _ ., '>'. */
+enum code concept_token_check(const char *token, struct err *e);
+
+/* Prompt files: "id | concepts | text" lines, '#' comments, or one prompt a line. */
+struct prompt { char *id, *concepts, *text; };            /* owned */
+struct prompts { struct prompt *prompt; int n; };
+enum code prompts_read(const char *path, struct prompts *out, struct err *e);
+void prompts_fini(struct prompts *p);
+
+#endif

@@ -1,0 +1,43 @@
+/* image.h - pictures in and out: PNG, JPEG, WebP -> RGB 8 bit, upright, on white; and PNG again.
+ *
+ *     struct image im;
+ *     image_read("rex/03.jpg", &im, &info, &e);        // what the bytes say counts, not the file name
+ *     image_square(&im, 512, &e);                      // shorter side to 512 (bicubic as Pillow), centre crop
+ *     image_write_png("out.png", &im, text, &e);
+ *     image_fini(&im);
+ *
+ * Refused with one line: empty, truncated, unknown, animated, larger than IMAGE_PIXELS by its own header (before any
+ * pixel is decoded). EXIF orientation is applied; alpha is laid on white; 16 bit is rounded to 8; grey becomes RGB; CMYK
+ * JPEG is converted.
+ */
+#ifndef DATA_IMAGE_H
+#define DATA_IMAGE_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define IMAGE_PIXELS (100u * 1000 * 1000)
+#define IMAGE_FILE_BYTES (256u << 20)
+
+struct image { uint8_t *rgb; int w, h; };                 /* owned, [h][w][3] */
+struct image_info { const char *format; int rotated, had_alpha, had_16_bit, was_grey, was_cmyk; };
+
+enum code image_read(const char *path, struct image *out, struct image_info *info, struct err *e);
+enum code image_decode(const void *data, size_t bytes, const char *name, struct image *out, struct image_info *info,
+                       struct err *e);
+void image_fini(struct image *im);
+
+/* Pillow's antialiased bicubic (a = -0.5, 22-bit fixed point), horizontal first; replaces im's pixels. */
+enum code image_resize(struct image *im, int w, int h, struct err *e);
+/* Shorter side to `side`, then centre crop side x side, as CLIP's preprocessing. */
+enum code image_square(struct image *im, int side, struct err *e);
+void image_flip(struct image *im);                        /* left-right */
+
+/* text: keyword, value, keyword, value, NULL (iTXt); may be NULL. Same bytes for same input. */
+enum code image_write_png(const char *path, const struct image *im, const char *const *text, struct err *e);
+struct bytes;
+enum code image_encode_png(const struct image *im, const char *const *text, struct bytes *out, struct err *e);
+
+#endif

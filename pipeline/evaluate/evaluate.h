@@ -1,0 +1,70 @@
+/* evaluate.h - what a lineage can still do after a commit: CLIP-I, CLIP-T, forgetting, overlap.
+ *
+ *     evaluate_run(&task, &result, &e);             // pictures and scores of this and every earlier concept
+ *     evaluation_write(&result, &text);             // one JSON document; report_write (report.h) draws it
+ *
+ *     CLIP-I = mean over generated g and references r of cos(f_g, f_r)
+ *     CLIP-T = mean over g of cos(f_g, t_g)         scaled: 2.5 * max(cos, 0), as Custom Diffusion's evaluation prints
+ *     drift  = 1 - mean cos(f_g now, f_g when the concept was committed), same prompt and noise
+ *
+ * t_g is the prompt with the token taken out. "before" is the base model with the same noise and the class word alone.
+ */
+#ifndef EVALUATE_EVALUATE_H
+#define EVALUATE_EVALUATE_H
+
+#include "base/collectives.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/objects.h"
+#include "base/text.h"
+#include "pipeline/method/method.h"
+#include "pipeline/model/base_model.h"
+
+#define EVALUATE_PICTURES 64
+
+struct concept_score {
+    char token[COMMIT_TOKEN], class_word[COMMIT_CLASS], kind[COMMIT_KIND];
+    double clip_i, clip_t, clip_t_scaled;              /* with W_m */
+    double before_i, before_t, before_t_scaled;        /* with W_0 and the class word */
+    double drift, pixel_drift;                         /* against the pictures of its own commit; 0 for the newest */
+    double owned, regularised;                         /* share of K/V in its mask; share of its mask that overlaps earlier ones */
+    struct hash picture[EVALUATE_PICTURES], before[EVALUATE_PICTURES];    /* PNG objects */
+    int n_pictures;
+};
+struct evaluation {
+    struct hash commit;                                /* W_m */
+    int n;                                             /* concepts 1..m */
+    struct concept_score *concept;                     /* owned */
+    double *iou;                                       /* owned, [n][n] of masks */
+    double seconds;
+};
+
+struct evaluate_concept {                              /* one per commit of the chain, oldest first */
+    const char *token, *class_word, *kind;
+    const struct hash *reference;                      /* image objects */
+    int n_references;
+    struct hash commit;
+};
+struct evaluate_task {
+    const struct base_model *model;
+    const struct clip_model *clip;
+    const struct kernels *kernels;
+    const float *w0;
+    struct objects *store;
+    const struct evaluate_concept *concept;
+    int n;                                             /* the chain's length: evaluates W_n */
+    const char *const *pattern;                        /* prompts with {concept}: "<rex> dog" or, before, "dog" */
+    int n_patterns;
+    struct settings settings;
+    uint64_t seed;
+    struct collectives *ranks;
+    int (*progress)(void *self, int64_t step, int64_t of, const char *line);
+    void *progress_self;
+};
+/* Same result on every rank. Pictures are put into the store by the rank that made them. */
+enum code evaluate_run(const struct evaluate_task *t, struct evaluation *out, struct err *e);
+void evaluation_fini(struct evaluation *v);
+void evaluation_write(const struct evaluation *v, struct text *json);
+enum code evaluation_read(const char *json, size_t bytes, struct evaluation *out, struct err *e);
+
+#endif
