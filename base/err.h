@@ -43,7 +43,8 @@ struct err {
 enum code err_set(struct err *e, enum code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "<context>: " before the line already in e. Keeps the code. For room borders. */
+/* Puts "<context>: " before the line already in e and returns e's code. For room borders. Where e may be NULL the code
+ * is not known here (ERR_INTERNAL is returned, never OK): write `err_context(e, ...); return rc;`. */
 enum code err_context(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Translates errno: ENOSPC and EDQUOT become ERR_FULL, ENOMEM ERR_NOMEM, ENOENT ERR_NOT_FOUND, EACCES and

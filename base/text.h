@@ -16,7 +16,8 @@ void text_add_base64(struct text *t, const void *s, size_t n);
 int text_ok(const struct text *t);
 void text_fini(struct text *t);
 
-/* Damerau-Levenshtein distance, for "did you mean". O(n m). */
+/* Damerau-Levenshtein distance (adjacent swaps count one), for "did you mean". O(n m). Of two different strings of which
+ * one has more than 255 bytes: the length of the longer, which is far. */
 int text_distance(const char *a, const char *b);
 /* The nearest of n names to s, or NULL if none is near enough to be a slip of the finger. */
 const char *text_nearest(const char *s, const char *const *names, size_t n);

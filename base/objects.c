@@ -1,0 +1,166 @@
+/* objects.c - blobs under the names of their hashes.
+ *
+ * An object is there when its file is there under its final name; file_commit makes that atomic and durable, also
+ * between processes: two writers of one object rename equal bytes over each other.
+ */
+#include "base/objects.h"
+#include "base/arena.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NAME_ROOM = HASH_TEXT + 2, PIECE = 256 << 10 };
+
+struct objects {
+    char *root; /* owned */
+};
+
+enum code objects_open(struct objects **o, const char *root, struct err *e)
+{
+    enum code rc = ERR_NOMEM;
+    struct objects *made = mem_alloc(1, sizeof *made);
+    char *copy = mem_alloc(strlen(root) + 1, 1);
+    if (!made || !copy) {
+        err_set(e, rc, "no memory to open the object store %s", root);
+        goto free_both;
+    }
+    if (strlen(root) + NAME_ROOM > PATH_MAX / 2) {
+        rc = err_set(e, ERR_INPUT, "the path of the object store is too long: %s", root);
+        goto free_both;
+    }
+    if ((rc = file_make_dirs(root, e))) goto free_both;
+    made->root = strcpy(copy, root);
+    *o = made;
+    return OK;
+free_both:
+    free(copy);
+    free(made);
+    return rc;
+}
+
+void objects_close(struct objects *o)
+{
+    if (!o) return;
+    free(o->root);
+    free(o);
+}
+
+void objects_path(const struct objects *o, struct hash h, char *out, size_t out_bytes)
+{
+    char name[HASH_TEXT];
+    hash_text(h, name);
+    snprintf(out, out_bytes, "%s/%.2s/%s", o->root, name, name + 2);
+}
+
+int objects_has(struct objects *o, struct hash h)
+{
+    char path[PATH_MAX];
+    objects_path(o, h, path, sizeof path);
+    return file_exists(path);
+}
+
+/* Fills path and makes the folder that it lies in. */
+static enum code make_place(struct objects *o, struct hash h, char path[PATH_MAX], struct err *e)
+{
+    objects_path(o, h, path, PATH_MAX);
+    char *slash = strrchr(path, '/');
+    *slash = 0;
+    enum code rc = file_make_dirs(path, e);
+    *slash = '/';
+    return rc;
+}
+
+enum code objects_put(struct objects *o, const void *data, size_t bytes, struct hash *out, struct err *e)
+{
+    char path[PATH_MAX];
+    struct hash h = hash_bytes(data, bytes);
+    enum code rc = OK;
+    if (!objects_has(o, h)) {
+        if ((rc = make_place(o, h, path, e))) return rc;
+        if ((rc = file_write(path, data, bytes, e))) return rc;
+    }
+    if (out) *out = h;
+    return OK;
+}
+
+/* Copies and hashes in one pass: the object is named by the bytes that were written, even if the source changes. */
+static enum code copy_hashed(int from, const char *path, struct file_new *to, struct hash *out, struct err *e)
+{
+    enum code rc = OK;
+    unsigned char *piece = mem_alloc(1, PIECE);
+    struct hash_stream *s = hash_begin();
+    if (!piece || !s) rc = err_set(e, ERR_NOMEM, "no memory to copy %s", path);
+    while (!rc) {
+        ssize_t n = read(from, piece, PIECE);
+        if (n == 0) break;
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) {
+            rc = err_errno(e, "read %s", path);
+            break;
+        }
+        hash_add(s, piece, (size_t)n);
+        rc = file_add(to, piece, (size_t)n, e);
+    }
+    struct hash h = hash_end(s);
+    if (!rc) *out = h;
+    free(piece);
+    return rc;
+}
+
+static enum code store_copy(struct objects *o, int from, const char *source, struct hash *out, struct err *e)
+{
+    char path[PATH_MAX];
+    struct file_new f;
+    struct hash h;
+    enum code rc;
+    snprintf(path, sizeof path, "%s/copy", o->root);
+    if ((rc = file_begin(&f, path, e))) return rc;
+    if ((rc = copy_hashed(from, source, &f, &h, e))) goto abandon;
+    if (!objects_has(o, h)) {
+        if ((rc = make_place(o, h, path, e))) goto abandon;
+        if ((rc = file_commit(&f, path, e))) goto abandon;
+    }
+    if (out) *out = h;
+abandon:
+    file_abandon(&f);
+    return rc;
+}
+
+/* Hashes first, because most files that are put a second time are large (base models) and need no copy. */
+enum code objects_put_file(struct objects *o, const char *path, struct hash *out, struct err *e)
+{
+    struct hash h;
+    enum code rc = hash_file(path, &h, NULL, e);
+    if (rc) return rc;
+    if (objects_has(o, h)) {
+        if (out) *out = h;
+        return OK;
+    }
+    int from = open(path, O_RDONLY | O_CLOEXEC);
+    if (from < 0) return err_errno(e, "open %s", path);
+    rc = store_copy(o, from, path, out, e);
+    close(from);
+    return rc;
+}
+
+enum code objects_get(struct objects *o, struct hash h, size_t limit, struct bytes *out, struct err *e)
+{
+    char path[PATH_MAX], name[HASH_TEXT];
+    struct bytes b;
+    objects_path(o, h, path, sizeof path);
+    if (!file_exists(path))
+        return err_set(e, ERR_NOT_FOUND, "object %s is not in %s", hash_text(h, name), o->root);
+    enum code rc = file_read(path, limit, &b, e);
+    if (rc) return rc;
+    if (!hash_equal(hash_bytes(b.data, b.n), h)) {
+        free(b.data);
+        return err_set(e, ERR_CORRUPT, "object %s is damaged on disk: restore or remove %s", hash_text(h, name), path);
+    }
+    *out = b;
+    return OK;
+}
