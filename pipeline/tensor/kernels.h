@@ -6,6 +6,7 @@
  * A kernel reads run->in[i], writes every byte of run->out[i], may use run->workspace, allocates nothing and keeps
  * nothing. Shapes were checked when the graph was built: kernels assert. An absent optional input or an output nobody
  * wants is a NULL pointer. An empty slot is a fact: exec_make names the op and the backend before the first run.
+ * Only reshape is never called.
  */
 #ifndef TENSOR_KERNELS_H
 #define TENSOR_KERNELS_H
@@ -18,7 +19,8 @@ struct run {
     struct shape in_shape[NODE_INPUTS];
     void *out[NODE_OUTPUTS];
     struct shape out_shape[NODE_OUTPUTS];
-    void *workspace;                    /* 64-aligned, as many bytes as kernels->workspace said */
+    void *workspace;                    /* 64-aligned; NULL if kernels->workspace said 0 */
+    size_t workspace_bytes;
 };
 
 typedef enum code kernel_fn(const struct run *run, struct err *e);
@@ -31,10 +33,8 @@ struct kernels {
     /* Memory of the kind that this backend reads and writes. NULL: plain host memory. */
     void *(*memory_alloc)(size_t bytes);
     void (*memory_free)(void *p);
-    /* Called before and after every node; NULL: nothing. The check table lives on these. */
-    void (*before)(const struct run *run);
-    enum code (*after)(const struct run *run, struct err *e);
-    size_t red_zone;                    /* bytes the planner leaves free around every buffer; 0 except check */
+    size_t red_zone;                    /* bytes the planner leaves free around every buffer, a multiple of 64;
+                                         * not 0 (check only): exec.c poisons and watches the arena */
 };
 
 #endif

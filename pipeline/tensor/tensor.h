@@ -70,7 +70,7 @@ struct slice_attr { int axis; int64_t begin, size; };       /* size: for place, 
 struct size_attr { int64_t h, w; };                         /* pick_dx: h = T */
 struct repeat_attr { int64_t n; };
 struct rows_attr { int64_t rows, first; };                  /* embed_dextra: rows = R, first = V */
-struct reduce_attr { struct shape shape; };
+struct reduce_attr { struct shape shape; };                 /* reshape, too: the new shape */
 union attr {
     struct conv_attr conv;
     struct conv_dx_attr conv_dx;
@@ -132,7 +132,8 @@ struct shape graph_shape(const struct graph *g, struct value x);     /* rank 0, 
 int64_t graph_dim(const struct graph *g, struct value x, int axis);
 double graph_flops(const struct graph *g);                  /* multiply-adds count 2; products and convolutions only */
 
-/* Memory plan: every temporary gets an offset in one arena by liveness, best fit; workspace included. */
+/* Memory plan: every temporary gets an offset in one arena by liveness, best fit; workspace included. Nodes that lead
+ * to no kept value are left out: a model may build more than a stage needs. Plan after the last change of the graph. */
 struct kernels;
 struct plan;
 enum code plan_make(struct plan **p, const struct graph *g, const struct kernels *k, struct err *e);
@@ -150,12 +151,13 @@ const float *exec_data(const struct exec *x, struct value kept);
 size_t exec_peak(const struct exec *x);                     /* highest byte of the arena really used so far */
 void exec_free(struct exec *x);
 
-/* graph_finish, plan, exec in one call, for the common case. exec_close frees all three (and the graph). */
+/* graph_finish, plan, exec in one call, for the common case. exec_close frees all three (and the graph). On failure
+ * nothing was made and the graph stays the caller's. */
 enum code exec_open(struct exec **x, struct graph *g, const struct kernels *k, struct err *e);
 void exec_close(struct exec *x);
 
 /* Backends. kernels_check wraps the cpu table: outputs filled with NaN before each node, sentinels around every
- * buffer, inputs compared before and after, dead buffers poisoned. */
+ * buffer, inputs compared before and after, dead buffers poisoned. A mistake is ERR_INTERNAL naming the node. */
 const struct kernels *kernels_cpu(void);
 const struct kernels *kernels_check(void);
 const struct kernels *kernels_cuda(void);                   /* NULL: not in this build, or no device */
