@@ -16,13 +16,11 @@
 #define CONCEPT_IMAGES 64             /* more than any paper uses; a folder with more is refused */
 #define CONCEPT_TEXT 1024             /* bytes of one caption */
 
-enum concept_kind { KIND_ANIMAL, KIND_OBJECT, KIND_SCENE, KIND_STYLE, KIND_COUNT };
-const char *concept_kind_name(enum concept_kind k);
-enum code concept_kind_parse(const char *s, enum concept_kind *out, struct err *e);
+/* animal, object, scene or style: decides which prompt patterns are used. ERR_INPUT names the four. */
+enum code concept_kind_check(const char *kind, struct err *e);
 
 struct concept {
-    char token[64], class_word[64];
-    enum concept_kind kind;
+    char token[64], class_word[64], kind[16];
     int n;
     struct {
         char *path;                   /* owned */
