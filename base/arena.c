@@ -140,14 +140,14 @@ void arena_fini(struct arena *a)
 
 void *mem_alloc(size_t n, size_t size)
 {
-    if (must_fail()) return NULL;
+    if (must_fail() || (size && n > SIZE_MAX / 2 / size)) return NULL;
     return calloc(n ? n : 1, size ? size : 1);
 }
 
 void *mem_grow(void *old, size_t n_old, size_t n_new, size_t size)
 {
     assert(n_new >= n_old && size > 0);
-    if (must_fail() || n_new > SIZE_MAX / size) return NULL;
+    if (must_fail() || n_new > SIZE_MAX / 2 / size) return NULL;
     unsigned char *p = realloc(old, n_new ? n_new * size : 1);
     if (p) memset(p + n_old * size, 0, (n_new - n_old) * size);
     return p;

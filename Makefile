@@ -1,0 +1,248 @@
+# Makefile - the only one. `make help` lists the goals, `make info` what was found on this machine.
+#
+# Everything made lies in build/<flavour>/, objects in a mirror of the tree, so that flavours never meet:
+#     plain           the one people run; its programs are linked at build/
+#     san             SAN=1: address and undefined-behaviour sanitizer, never with CUDA     (SAN=thread: tsan)
+#     *-nocuda        CUDA=0
+# Two builds at once in one tree: give one its own BUILD=build/mine.
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+VERSION ?= 0.1.0
+NVCC    ?= nvcc
+MPICC   ?= mpicc
+CUDA_ARCH ?= 80 86 90
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+
+SAN_FLAVOUR := $(if $(SAN),$(if $(filter thread,$(SAN)),tsan,san),plain)
+FLAVOUR := $(SAN_FLAVOUR)$(if $(filter 0,$(CUDA)),-nocuda)
+B   := $(BUILD)/$(FLAVOUR)
+BIN := $(if $(filter plain,$(FLAVOUR)),$(BUILD),$(B))
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@printf '  %-7s %s\n' '$1' '$2')
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+
+# ---- dependencies and probes: asked once, kept in $(B)/found.mk; `make info` asks again ------------------------------
+
+DEPS_STAMP := $(BUILD)/.deps-$(firstword $(shell sha256sum .ci/deps))
+FOUND := $(B)/found.mk
+PKG_base := libcrypto
+PKG_proto := libzmq msgpack
+PKG_pipeline := openblas libpng libjpeg libwebp libexif libfyaml jansson libpcre2-8
+PKG_coordinator := sqlite3 jansson libfyaml libpcre2-8
+PKG_cli := libfyaml jansson
+PKG_workers := libfyaml jansson
+
+define PROBE
+set -e; mkdir -p $(@D); out=$@.new; : >$$out
+pkg() { pkg-config --print-errors --exists $$2 || { echo 'run: make deps' >&2; exit 4; }
+	echo "PKG_CFLAGS += $$(pkg-config --cflags $$2 | sed 's/-I/-isystem /g')" >>$$out; echo "LIBS_$$1 := $$(pkg-config --libs $$2)" >>$$out; }
+$(foreach r,base proto pipeline coordinator cli workers,pkg $r '$(PKG_$r)';)
+if command -v $(MPICC) >/dev/null; then
+	echo "MPI := $$(command -v $(MPICC))"
+	echo "MPI_CFLAGS := $$($(MPICC) --showme:compile | sed 's/-I/-isystem /g')"; echo "LIBS_workers += $$($(MPICC) --showme:link)"
+fi >>$$out
+nvcc=$$(command -v $(NVCC) || ls $${CUDA_HOME:-/usr/local/cuda}/bin/nvcc 2>/dev/null || true)
+[ -z "$$nvcc" ] || echo "CUDA_FOUND := $$nvcc" >>$$out
+arch=; [ "$$(uname -m)" != x86_64 ] || arch=x86-64
+if [ -n "$$arch" ] && for f in avx2 fma bmi2 f16c movbe; do grep -qm1 "^flags.* $$f " /proc/cpuinfo || exit 1; done
+then arch=x86-64-v3; fi
+echo "CPU_ARCH ?= $$arch" >>$$out
+mv $$out $@
+endef
+export PROBE_TEXT = $(PROBE)
+
+FREE_GOALS := help fmt clean deps lint-quick
+ifneq ($(filter-out $(FREE_GOALS),$(or $(MAKECMDGOALS),all)),)
+include $(FOUND)
+endif
+ifeq ($(MAKE_RESTARTS)$(filter info,$(MAKECMDGOALS)),info)
+$(FOUND): FORCE
+endif
+$(FOUND): Makefile | $(DEPS_STAMP)
+	@bash -c "$$PROBE_TEXT"
+
+# DEPS=0: the check is skipped, for machines with other package managers.
+$(DEPS_STAMP):
+	@$(if $(filter 0,$(DEPS)),true,.ci/deps)
+	@mkdir -p $(@D) && rm -f $(BUILD)/.deps-* && touch $@
+
+# ---- sources ---------------------------------------------------------------------------------------------------------
+
+ROOMS := cli workers coordinator pipeline proto base
+KNOWS_base :=
+KNOWS_proto := base
+KNOWS_pipeline := base
+KNOWS_coordinator := proto base
+KNOWS_cli := pipeline proto base
+KNOWS_workers := pipeline proto base
+
+TREE := $(shell find $(ROOMS) tests bench -type f \( -name '*.[ch]' -o -name '*.cu' -o -name '*.sh' -o -name '*.sql' \
+	-o -path 'coordinator/web/*.*' \) 2>/dev/null | sort)
+C_FILES := $(filter %.c,$(TREE))
+
+# tensor/cuda is compiled as a whole or, without CUDA, as off.c alone, which says that there is none.
+USE_CUDA := $(if $(SAN)$(filter 0,$(CUDA)),,$(and $(CUDA_FOUND),$(filter pipeline/tensor/cuda/%.cu,$(TREE))))
+ifeq ($(CUDA)$(CUDA_FOUND),1)
+$(error CUDA=1, but no nvcc on PATH nor in CUDA_HOME)
+endif
+CUDA_OFF := pipeline/tensor/cuda/off.c
+LEFT_OUT := $(if $(USE_CUDA),$(CUDA_OFF),$(filter-out $(CUDA_OFF),$(filter pipeline/tensor/cuda/%,$(TREE))))
+ifneq ($(USE_CUDA),)
+CUDA_HOME ?= $(patsubst %/bin/nvcc,%,$(realpath $(CUDA_FOUND)))
+LIBS_pipeline += -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcublasLt -lcudart -lstdc++
+endif
+LIBS_pipeline += -lunistring
+
+# Files that a room carries inside: schema and pages become symbols _binary_<path with underscores>_start and _end.
+EMBEDDED := $(filter coordinator/%.sql $(filter-out %.c %.h,$(filter coordinator/web/%,$(TREE))),$(TREE))
+room_sources = $(filter-out %/main.c $(LEFT_OUT),$(filter $1/%.c $1/%.cu,$(TREE)) $(filter $1/%,$(EMBEDDED)))
+object = $(patsubst %,$(B)/obj/%.o,$(basename $(filter %.c,$1)) $(filter-out %.c,$1))
+with_known = $(filter $1 $(foreach r,$1,$(KNOWS_$r)),$(ROOMS))
+archives = $(foreach r,$(call with_known,$1),$(if $(call room_sources,$r),$(B)/lib$r.a))
+libraries = $(foreach r,$(call with_known,$1),$(LIBS_$r)) -pthread -lm
+
+# ---- flags -----------------------------------------------------------------------------------------------------------
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wformat=2 \
+	-Wpointer-arith -Wwrite-strings -Wcast-qual
+WARN_WIDTH := -Wconversion -Wno-sign-conversion
+WARN_FLOAT := -Wdouble-promotion -Wfloat-conversion
+SAN_FLAGS_san := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SAN_FLAGS_tsan := -fsanitize=thread
+SAN_FLAGS := $(SAN_FLAGS_$(SAN_FLAVOUR))
+CFLAGS ?= $(if $(SAN),-O1,-O3) -g
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DENGRAM_VERSION='"$(VERSION)"' -I. $(WARN) $(SAN_FLAGS) $(PKG_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS = $(SAN_FLAGS) -Wl,--as-needed $(LDFLAGS)
+
+# Whether a*b+c is rounded once or twice must not be the compiler's mood where results are promised to the byte: no
+# contraction. Kernels are the exception: there one rounding is what makes them fast, and each is one definition
+# compiled for one CPU_ARCH. Never fast-math, never -march=native (a build must run on the machine next door).
+in_width = $(filter base/% proto/% coordinator/% pipeline/neurons/%,$1)
+room_flags = $(if $(in_width),$(WARN_WIDTH)) $(if $(filter-out pipeline/neurons/%,$(filter pipeline/%,$1)),$(WARN_FLOAT)) \
+	$(if $(filter pipeline/tensor/cpu/%,$1),$(CPU_ARCH:%=-march=%) -ffp-contract=fast,-ffp-contract=off) \
+	$(if $(filter workers/% tests/%,$1),$(MPI_CFLAGS)) $(if $(WERROR),-Werror)
+NVCC_FLAGS = -std=c++17 -O3 -I. -Xcompiler -Wall $(if $(WERROR),-Xcompiler -Werror) \
+	$(foreach a,$(CUDA_ARCH),-gencode arch=compute_$a,code=sm_$a)
+
+# ---- rules (made under another name, then renamed: a second make in the same tree never sees half a file) ------------
+
+$(B)/flags: FORCE
+	@mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(CPU_ARCH))' >$@.new; \
+	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(B)/obj/%.o: %.c $(B)/flags | $(DEPS_STAMP)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(call room_flags,$<) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@.$$$$ && mv $@.$$$$ $@
+
+$(B)/obj/%.cu.o: %.cu $(B)/flags | $(DEPS_STAMP)
+	$(call say,NVCC,$<)
+	$(Q)mkdir -p $(@D) && $(CUDA_FOUND) $(NVCC_FLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@.new.o && mv $@.new.o $@
+
+$(call object,$(EMBEDDED)): $(B)/obj/%.o: %
+	$(call say,EMBED,$<)
+	$(Q)mkdir -p $(@D) && $(LD) -r -b binary -z noexecstack $< -o $@
+
+define ROOM_RULE
+$(B)/lib$1.a: $(call object,$(call room_sources,$1))
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@.$$$$$$$$ && $$(AR) rcs $$@.$$$$$$$$ $$^ && mv $$@.$$$$$$$$ $$@
+endef
+$(foreach r,$(ROOMS),$(eval $(call ROOM_RULE,$r)))
+
+# $1 program, $2 objects, $3 rooms
+define PROGRAM_RULE
+$1: $2 $(call archives,$3)
+	$$(call say,LINK,$$@)
+	$$(Q)mkdir -p $$(@D) && $$(CC) $$(ALL_LDFLAGS) $$^ $(call libraries,$3) -o $$@.$$$$$$$$ && mv $$@.$$$$$$$$ $$@
+endef
+main_of = $(filter $1/main.c $1/server/main.c,$(C_FILES))
+program = $(if $(call main_of,$2),$(eval PROGRAMS += $(BIN)/$1)$(eval $(call PROGRAM_RULE,$(BIN)/$1,$(call \
+	object,$(call main_of,$2)),$2)))
+$(call program,engram,cli)
+$(call program,engram-coordinator,coordinator)
+$(if $(MPI),$(call program,engram-worker,workers))
+
+# ---- tests and bench: a .c file outside support/ is a program and links the rooms whose headers it includes ----------
+
+TEST_C := $(filter tests/%.c,$(C_FILES))
+BENCH_C := $(filter bench/%.c,$(C_FILES))
+# slow_*: only in test-all
+OWN_C := $(foreach f,$(TEST_C) $(BENCH_C),$(if $(findstring /support/,$f),,$f))
+top_folder = $(firstword $(subst /, ,$(1:tests/%=%)))
+support = $(sort $(filter $(dir $1)support/%.c tests/$(top_folder)/support/%.c,$(TEST_C)))
+INCLUDED := $(if $(TEST_C)$(BENCH_C),$(shell grep -o '^ *\# *include "[a-z]*/' $(TEST_C) $(BENCH_C) /dev/null \
+	| sed 's|:.*"|=|; s|/$$||' | sort -u))
+rooms_of = $(filter $(ROOMS),$(sort $(foreach f,$1 $(support),$(patsubst $f=%,%,$(filter $f=%,$(INCLUDED))))))
+NEED_MPI := $(if $(MPI),,$(foreach f,$(OWN_C),$(if $(filter workers,$(rooms_of))$(findstring tests/comm/,$f),$f)))
+$(foreach f,$(OWN_C),$(eval $(call PROGRAM_RULE,$(B)/$(f:.c=),$(call object,$f $(call support,$f)),$(call rooms_of,$f))))
+
+T ?= tests/
+TESTS_ALL := $(filter $(T:%=%%),$(filter tests/%,$(OWN_C)) $(foreach d,cli cluster house,$(filter tests/$d/%.sh,$(TREE))))
+TESTS_ALL := $(foreach f,$(TESTS_ALL),$(if $(findstring /support/,$f),,$f))
+TESTS := $(foreach f,$(TESTS_ALL),$(if $(findstring /slow_,$f),,$f))
+test_programs = $(patsubst %.c,$(B)/%,$(filter %.c,$(filter-out $(NEED_MPI),$1)))
+run_tests = ENGRAM_BIN=$(abspath $(BIN)) tests/run $(B) $(NEED_MPI:%=--no-mpi=%) $1
+
+# ---- goals -----------------------------------------------------------------------------------------------------------
+
+.PHONY: all test test-all demo bench lint lint-quick fmt info help install deps clean FORCE
+all: $(PROGRAMS) ## programs: build/engram, build/engram-coordinator, build/engram-worker
+
+test: $(PROGRAMS) $(call test_programs,$(TESTS)) ## all quick tests; T="tests/parity tests/cli" picks by prefix
+	@$(call run_tests,$(TESTS))
+
+test-all: $(PROGRAMS) $(call test_programs,$(TESTS_ALL)) ## and the slow ones, ENGRAM_TEST_ALL=1 in their environment
+	@ENGRAM_TEST_ALL=1 $(call run_tests,$(TESTS_ALL))
+
+demo: all ## Storybook end to end
+	@ENGRAM_BIN=$(abspath $(BIN)) examples/storybook/demo.sh
+
+bench: $(patsubst %.c,$(B)/%,$(filter bench/%,$(OWN_C))) all ## measurements of bench/
+	@set -e; for b in $(patsubst %.c,$(B)/%,$(filter bench/%,$(OWN_C))); do echo "== $$b"; $$b; done
+
+SHELL_FILES = $(filter %.sh,$(TREE)) $(wildcard .ci/deps .ci/run tests/run slurm/*.sh slurm/*.sbatch examples/storybook/*.sh)
+FORMATTED = $(filter %.c %.h %.cu,$(TREE))
+lint-quick: ## shellcheck and the format of every file
+	@shellcheck -x $(SHELL_FILES)
+	@clang-format --dry-run -Werror $(FORMATTED)
+
+lint: lint-quick ## and clang-tidy, cppcheck (minutes)
+	@clang-tidy --quiet $(filter-out $(LEFT_OUT),$(C_FILES)) -- $(ALL_CFLAGS) $(MPI_CFLAGS)
+	@cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr -I. $(ROOMS)
+
+fmt: ## clang-format on every file; F="a.c b.h" on these
+	@clang-format -i $(or $(F),$(FORMATTED))
+
+info: ## what was found, where, and what is off
+	@echo "flavour   $(FLAVOUR) in $(B), programs in $(BIN): $(notdir $(PROGRAMS))"
+	@echo "compiler  $(CC) $(CFLAGS) $(CPU_ARCH:%=, kernels for %)"
+	@echo "MPI       $(or $(MPI),off: no $(MPICC) on PATH; engram-worker is not built and tests/comm is skipped)"
+	@echo "CUDA      $(if $(USE_CUDA),$(CUDA_FOUND) for sm_$(CUDA_ARCH),off: $(if $(SAN),not with SAN,$(if $(filter \
+		0,$(CUDA)),CUDA=0,$(if $(CUDA_FOUND),no .cu file in this tree,no nvcc on PATH or in CUDA_HOME))))"
+	@echo "tests     $(words $(TESTS)) programs and scripts; $(words $(TESTS_ALL)) with the slow ones"
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@echo '  also: V=1 SAN=1 SAN=thread CUDA=0 WERROR=1 DEPS=0 BUILD=.. CC=.. CFLAGS=.. PREFIX=.. print-VARIABLE'
+
+install: all ## into $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/engram
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	for d in slurm examples/storybook/model; do [ ! -d $$d ] || cp -r $$d $(DESTDIR)$(PREFIX)/share/engram/; done
+
+deps: ## checks for the Debian packages, installs what is missing
+	@.ci/deps
+
+clean: ## removes this flavour
+	rm -rf $(B) $(PROGRAMS)
+
+print-%:
+	@echo '$* = $($*)'
+
+-include $(patsubst %.o,%.d,$(call object,$(filter %.c %.cu,$(TREE))))
