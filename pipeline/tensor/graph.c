@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Above this a shape is a mistake, and products of such shapes could overflow 64 bits. */
-#define COUNT_MAX ((int64_t)1 << 40)
-
 enum code graph_make(struct graph **g, struct err *e)
 {
     *g = mem_alloc(1, sizeof **g);
@@ -42,19 +39,6 @@ enum code graph_finish(struct graph *g, struct err *e)
 {
     if (g->error.code) return err_set(e, g->error.code, "%s", g->error.text);
     return OK;
-}
-
-static const char *shape_mistake(struct shape s)
-{
-    if (s.rank < 0 || s.rank > SHAPE_RANK) return "rank out of range";
-    int64_t n = 1;
-    for (int i = 0; i < s.rank; i++) {
-        if (s.dim[i] < 0) return "negative dimension";
-        if (s.dim[i] > COUNT_MAX) return "too large";
-        if (s.dim[i] && n > COUNT_MAX / s.dim[i]) return "too large";
-        n *= s.dim[i] ? s.dim[i] : 1;            /* a zero must not hide the size of the others */
-    }
-    return NULL;
 }
 
 /* Makes room for one more of something; the array may move. */

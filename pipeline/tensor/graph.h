@@ -44,6 +44,9 @@ struct shape_case {
 /* NULL, or what is wrong, in a few words that follow the shapes in the error line. */
 const char *shape_infer(struct shape_case *c);
 
+/* NULL, or why no tensor can have this shape: rank, sign, size. */
+const char *shape_mistake(struct shape s);
+
 /* Bytes of a shape, every type being 4 wide. */
 static inline size_t shape_bytes(struct shape s)
 {

@@ -9,6 +9,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* Above this a shape is a mistake, and products of such shapes could overflow 64 bits. */
+#define COUNT_MAX ((int64_t)1 << 40)
+
 int64_t shape_count(struct shape s)
 {
     int64_t n = 1;
@@ -31,6 +34,19 @@ char *shape_text(struct shape s, char out[80])
         used += (size_t)snprintf(out + used, 80 - used, "%s%" PRId64, i ? ", " : "", s.dim[i]);
     if (used < 80) snprintf(out + used, 80 - used, "]");
     return out;
+}
+
+const char *shape_mistake(struct shape s)
+{
+    if (s.rank < 0 || s.rank > SHAPE_RANK) return "rank out of range";
+    int64_t n = 1;
+    for (int i = 0; i < s.rank; i++) {
+        if (s.dim[i] < 0) return "negative dimension";
+        if (s.dim[i] > COUNT_MAX) return "too large";
+        if (s.dim[i] && n > COUNT_MAX / s.dim[i]) return "too large";
+        n *= s.dim[i] ? s.dim[i] : 1;            /* a zero must not hide the size of the others */
+    }
+    return NULL;
 }
 
 static int64_t last(struct shape s) { return s.dim[s.rank - 1]; }
@@ -210,9 +226,9 @@ static const char *repeat(struct shape_case *c)
 static const char *reshape(struct shape_case *c)
 {
     c->out[0] = c->attr->reduce.shape;
-    if (c->out[0].rank < 0 || c->out[0].rank > SHAPE_RANK) return "the new rank is out of range";
-    if (shape_count(c->out[0]) != shape_count(c->in[0])) return "the new shape has another count";
-    return NULL;
+    const char *mistake = shape_mistake(c->out[0]);
+    if (!mistake && shape_count(c->out[0]) != shape_count(c->in[0])) mistake = "the new shape has another count";
+    return mistake;
 }
 
 static const char *embed(struct shape_case *c)

@@ -8,12 +8,10 @@
 #ifndef TENSOR_GUARD_H
 #define TENSOR_GUARD_H
 
-#include "base/err.h"
+#include "pipeline/tensor/kernels.h"
 
-#include <stddef.h>
-#include <stdint.h>
+#define CHECK_RED_ZONE 64          /* a multiple of PLAN_ALIGN; one vector store past the end lands in it */
 
-struct graph;
 struct plan;
 
 /* Before a run: poison everywhere. */
@@ -22,6 +20,9 @@ void guard_begin(const struct plan *p, uint8_t *arena);
 enum code guard_node(const struct plan *p, const struct graph *g, uint8_t *arena, int node, struct err *e);
 /* After a run: all but the kept results is still poison. */
 enum code guard_end(const struct plan *p, const uint8_t *arena, struct err *e);
+
+/* Calls one kernel of any backend in host memory and looks at what it did to its inputs and results. */
+enum code check_call(kernel_fn *fn, const struct run *run, struct err *e);
 
 void poison_fill(void *data, size_t bytes);                      /* data is 4-aligned */
 int poison_intact(const void *data, size_t bytes);

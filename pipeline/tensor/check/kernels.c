@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-#define RED_ZONE 64                /* a multiple of PLAN_ALIGN; one vector store past the end lands in it */
-
 /* Not a strong hash: it has to notice a changed byte, not an adversary. */
 static uint64_t digest(const void *data, size_t bytes)
 {
@@ -43,11 +41,9 @@ static enum code check_results(const struct run *run, struct err *e)
     return OK;
 }
 
-static enum code check_kernel(const struct run *run, struct err *e)
+enum code check_call(kernel_fn *fn, const struct run *run, struct err *e)
 {
-    kernel_fn *fn = kernels_cpu()->fn[run->node->op];
     uint64_t before[NODE_INPUTS];
-    if (!fn) return err_set(e, ERR_INTERNAL, "backend cpu has no operator %s", op_name(run->node->op));
     for (int i = 0; i < NODE_INPUTS; i++) before[i] = digest_input(run, i);
     for (int i = 0; i < NODE_OUTPUTS; i++)
         if (run->out[i]) poison_fill(run->out[i], shape_bytes(run->out_shape[i]));
@@ -58,6 +54,13 @@ static enum code check_kernel(const struct run *run, struct err *e)
         if (before[i] != digest_input(run, i))
             return err_set(e, ERR_INTERNAL, "check: %s changed its input %d", op_name(run->node->op), i);
     return check_results(run, e);
+}
+
+static enum code check_kernel(const struct run *run, struct err *e)
+{
+    kernel_fn *fn = kernels_cpu()->fn[run->node->op];
+    if (!fn) return err_set(e, ERR_INTERNAL, "backend cpu has no operator %s", op_name(run->node->op));
+    return check_call(fn, run, e);
 }
 
 static size_t check_workspace(const struct graph *g, const struct node *node)
@@ -72,7 +75,7 @@ static const struct kernels table = {
 #include "pipeline/tensor/ops.def"
 #undef OP
     .workspace = check_workspace,
-    .red_zone = RED_ZONE,
+    .red_zone = CHECK_RED_ZONE,
 };
 
 const struct kernels *kernels_check(void) { return &table; }
