@@ -11,8 +11,9 @@
  * at most `tries` times; that is harmless because every request may be repeated (PROTOCOL.md). Late answers to earlier
  * requests are dropped.
  *
- * A worker group is the same caller with o.hello set: the link says hello at once, and again by itself whenever the
- * coordinator asks who it is. Its routing id is made of the nonce, so it stays the same group when sockets reconnect.
+ * A worker group is the same caller with o.hello set: the link says hello by itself whenever the coordinator asks `who`
+ * (the first time, and after a restart of the coordinator) and repeats what it had asked. Its routing id is made of
+ * the nonce, so it stays the same group when sockets reconnect.
  *
  * A link belongs to one thread. Make it after fork. SIGINT ends a wait with ERR_CANCELLED (whoever handles the signal
  * without SA_RESTART). CURVE: keys have their place in the options; until they are used, only ipc is accepted.
@@ -38,7 +39,7 @@ struct link;
 enum code link_open(struct link **l, const struct link_options *o, struct err *e);
 void link_close(struct link *l);                 /* NULL is fine; drops what was not sent */
 
-/* Sends ask (its id is chosen here) and waits for the answer, which lives in the arena. An answer `refused` is returned as
+/* Sends ask (its id is chosen here; may be sent again as it is) and waits for the answer, which lives in the arena. An answer `refused` is returned as
  * its code with its line. ERR_ENVIRONMENT: nobody answered; the line says how to start a coordinator. */
 enum code link_call(struct link *l, struct message *ask, struct arena *a, struct message *answer, struct err *e);
 

@@ -30,9 +30,9 @@
 
 /* ---- limits, each with its reason ---- */
 
-#define PROTO_BYTES (4u << 20)        /* a whole message: a page of 1000 rows, or five reports */
-#define PROTO_DEPTH 8                 /* arrays and maps inside each other; we use 5 */
-#define PROTO_ITEMS 200000            /* values in one message; 1000 commit rows of 64 images stay below */
+#define PROTO_BYTES (4u << 20)        /* a whole message: a page of rows, or eight reports */
+#define PROTO_DEPTH 8                 /* arrays and maps inside each other; we use 4 */
+#define PROTO_ITEMS 100000            /* values in one message; 1000 job rows are 40,000 */
 #define PROTO_NAME 64                 /* lineage, user, token, class word: fits a table column */
 #define PROTO_LINE 480                /* one line for people, as long as struct err's */
 #define PROTO_PATH 4096               /* PATH_MAX */
@@ -154,7 +154,10 @@ const char *proto_stage_state(uint64_t state);           /* "leased" */
 const char *proto_concept_kind(uint64_t kind);           /* "animal" */
 uint64_t proto_parse_concept_kind(const char *name);     /* 0: no such kind */
 
-/* Fills a struct message's refused from an error. The text is borrowed. */
-struct message proto_refused(const struct err *why);
+/* Makes a line fit for a STR(PROTO_LINE) field, in place: bytes that are no UTF-8 become '?', the rest is cut. */
+char *proto_line(char *s);
+
+/* A `refused` made from an error. The text is borrowed from why, and cleaned there. */
+struct message proto_refused(struct err *why);
 
 #endif
