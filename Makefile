@@ -207,8 +207,8 @@ bench: $(patsubst %.c,$(B)/%,$(filter bench/%,$(OWN_C))) all ## measurements of 
 	@set -e; for b in $(patsubst %.c,$(B)/%,$(filter bench/%,$(OWN_C))); do echo "== $$b"; $$b; done
 
 SHELL_FILES = $(filter %.sh,$(TREE)) $(wildcard .ci/deps .ci/run tests/run slurm/*.sh slurm/*.sbatch examples/storybook/*.sh)
-FORMATTED = $(filter %.c %.h %.cu,$(TREE))
-lint-quick: ## shellcheck and the format of every file
+FORMATTED = $(filter %.c %.cu,$(TREE))
+lint-quick: ## shellcheck and the format of every .c and .cu
 	@shellcheck -x $(SHELL_FILES)
 	@clang-format --dry-run -Werror $(FORMATTED)
 
@@ -216,7 +216,7 @@ lint: lint-quick ## and clang-tidy, cppcheck (minutes)
 	@clang-tidy --quiet $(filter-out $(LEFT_OUT),$(C_FILES)) -- $(ALL_CFLAGS) $(MPI_CFLAGS)
 	@cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr -I. $(ROOMS)
 
-fmt: ## clang-format on every file; F="a.c b.h" on these
+fmt: ## clang-format on every .c and .cu; F="a.c b.h" on these
 	@clang-format -i $(or $(F),$(FORMATTED))
 
 info: ## what was found, where, and what is off

@@ -25,13 +25,15 @@
 
 #define ALIGN ((size_t)64) /* a cache line, and the widest vector */
 #define BLOCK_FIRST ((size_t)16 << 10)
-#define BLOCK_LARGEST ((size_t)64 << 20) /* doubling stops here; a larger request gets a block of its size */
+#define BLOCK_LARGEST \
+    ((size_t)64 << 20) /* doubling stops here; a larger request gets a block of its size */
 
 struct arena_block {
     struct arena_block *older;
     size_t used, room; /* bytes of data */
 };
-static_assert(sizeof(struct arena_block) <= 64, "the header must fit before the first aligned byte");
+static_assert(sizeof(struct arena_block) <= 64,
+              "the header must fit before the first aligned byte");
 
 /* Allocations left before the one that fails; 0: off. Tests only, so one for the process is enough. */
 static atomic_long fail_after;

@@ -10,14 +10,16 @@ static enum code single_band(struct collectives *c, uint64_t *words, size_t n, s
     return OK;
 }
 
-static enum code single_gather(struct collectives *c, const void *in, size_t bytes, void *out, struct err *e)
+static enum code single_gather(struct collectives *c, const void *in, size_t bytes, void *out,
+                               struct err *e)
 {
     (void)c, (void)e;
     if (bytes) memmove(out, in, bytes);
     return OK;
 }
 
-static enum code single_broadcast(struct collectives *c, void *data, size_t bytes, int root, struct err *e)
+static enum code single_broadcast(struct collectives *c, void *data, size_t bytes, int root,
+                                  struct err *e)
 {
     (void)c, (void)data, (void)bytes, (void)e;
     (void)root;

@@ -34,7 +34,8 @@ static enum code too_large(const char *path, size_t limit, struct err *e)
 }
 
 /* Reads to the end, not to the size that stat told: the file may be a pipe, or grow. */
-static enum code read_all(int fd, const char *path, size_t limit, size_t expected, struct bytes *b, struct err *e)
+static enum code read_all(int fd, const char *path, size_t limit, size_t expected, struct bytes *b,
+                          struct err *e)
 {
     size_t room = expected + 1;
     while (room) {
@@ -69,7 +70,8 @@ enum code file_read(const char *path, size_t limit, struct bytes *out, struct er
         goto close_file;
     }
     if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > limit) {
-        rc = err_set(e, ERR_INPUT, "%s has %lld bytes; at most %zu are read here", path, (long long)st.st_size, limit);
+        rc = err_set(e, ERR_INPUT, "%s has %lld bytes; at most %zu are read here", path,
+                     (long long)st.st_size, limit);
         goto close_file;
     }
     rc = read_all(fd, path, limit, S_ISREG(st.st_mode) ? (size_t)st.st_size : 0, &b, e);
@@ -203,7 +205,8 @@ enum code file_commit(struct file_new *f, const char *path, struct err *e)
     enum code rc = OK;
     assert(f->temporary);
     if (fsync(f->fd)) rc = err_errno(e, "sync %s", f->temporary);
-    if (close(f->fd) && !rc) rc = err_errno(e, "close %s", f->temporary); /* NFS tells a full disk here */
+    if (close(f->fd) && !rc)
+        rc = err_errno(e, "close %s", f->temporary); /* NFS tells a full disk here */
     f->fd = -1;
     if (!rc && rename(f->temporary, path)) rc = err_errno(e, "rename %s to %s", f->temporary, path);
     if (rc) {
@@ -224,7 +227,8 @@ void file_abandon(struct file_new *f)
     *f = (struct file_new){0};
 }
 
-static enum code write_whole(const char *path, const void *data, size_t bytes, mode_t mode, struct err *e)
+static enum code write_whole(const char *path, const void *data, size_t bytes, mode_t mode,
+                             struct err *e)
 {
     struct file_new f;
     enum code rc = begin(&f, path, mode, e);
@@ -287,7 +291,8 @@ static int is_abandoned(int dir, const char *name)
     unsigned host, count;
     long pid;
     int end = 0;
-    if (!found || sscanf(found + sizeof mark - 1, "%8x-%ld-%u%n", &host, &pid, &count, &end) != 3) return 0;
+    if (!found || sscanf(found + sizeof mark - 1, "%8x-%ld-%u%n", &host, &pid, &count, &end) != 3)
+        return 0;
     if (found[sizeof mark - 1 + (size_t)end] || pid <= 0) return 0;
     struct stat st;
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode)) return 0;

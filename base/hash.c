@@ -62,8 +62,8 @@ struct hash hash_end(struct hash_stream *s)
     return h;
 }
 
-static enum code hash_descriptor(int fd, struct hash_stream *s, unsigned char *piece, uint64_t *total,
-                                 const char *path, struct err *e)
+static enum code hash_descriptor(int fd, struct hash_stream *s, unsigned char *piece,
+                                 uint64_t *total, const char *path, struct err *e)
 {
     for (;;) {
         ssize_t n = read(fd, piece, PIECE);
@@ -123,11 +123,14 @@ enum code hash_parse(const char *text, struct hash *out, struct err *e)
 {
     struct hash h;
     size_t n = strlen(text);
-    if (n != HASH_TEXT - 1) return err_set(e, ERR_INPUT, "'%.80s' is not a hash: it has %zu characters, not 64", text, n);
+    if (n != HASH_TEXT - 1)
+        return err_set(e, ERR_INPUT, "'%.80s' is not a hash: it has %zu characters, not 64", text,
+                       n);
     for (size_t i = 0; i < HASH_BYTES; i++) {
         int high = digit_value(text[2 * i]), low = digit_value(text[2 * i + 1]);
         if (high < 0 || low < 0)
-            return err_set(e, ERR_INPUT, "'%s' is not a hash: only 0-9 and a-f may stand in it", text);
+            return err_set(e, ERR_INPUT, "'%s' is not a hash: only 0-9 and a-f may stand in it",
+                           text);
         h.v[i] = (uint8_t)(high << 4 | low);
     }
     *out = h;

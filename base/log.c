@@ -61,8 +61,9 @@ void log_line(enum log_level level, const char *fmt, ...)
     time_text(when);
     const char *name = level_name[level];
     int n_head = settings.json
-                     ? snprintf(line, sizeof line, "{\"t\":\"%s\",\"level\":\"%s\",\"who\":\"%s\",\"text\":\"",
-                                when, name, settings.who)
+                     ? snprintf(line, sizeof line,
+                                "{\"t\":\"%s\",\"level\":\"%s\",\"who\":\"%s\",\"text\":\"", when,
+                                name, settings.who)
                      : snprintf(line, sizeof line, "%s %-5s %s: ", when, name, settings.who);
     size_t n = put_text(line, n_head > 0 ? (size_t)n_head : 0, text, settings.json);
     if (settings.json) line[n++] = '"', line[n++] = '}';

@@ -75,7 +75,8 @@ static enum code make_place(struct objects *o, struct hash h, char path[PATH_MAX
     return rc;
 }
 
-enum code objects_put(struct objects *o, const void *data, size_t bytes, struct hash *out, struct err *e)
+enum code objects_put(struct objects *o, const void *data, size_t bytes, struct hash *out,
+                      struct err *e)
 {
     char path[PATH_MAX];
     struct hash h = hash_bytes(data, bytes);
@@ -89,7 +90,8 @@ enum code objects_put(struct objects *o, const void *data, size_t bytes, struct 
 }
 
 /* Copies and hashes in one pass: the object is named by the bytes that were written, even if the source changes. */
-static enum code copy_hashed(int from, const char *path, struct file_new *to, struct hash *out, struct err *e)
+static enum code copy_hashed(int from, const char *path, struct file_new *to, struct hash *out,
+                             struct err *e)
 {
     enum code rc = OK;
     unsigned char *piece = mem_alloc(1, PIECE);
@@ -112,7 +114,8 @@ static enum code copy_hashed(int from, const char *path, struct file_new *to, st
     return rc;
 }
 
-static enum code store_copy(struct objects *o, int from, const char *source, struct hash *out, struct err *e)
+static enum code store_copy(struct objects *o, int from, const char *source, struct hash *out,
+                            struct err *e)
 {
     char path[PATH_MAX];
     struct file_new f;
@@ -148,7 +151,8 @@ enum code objects_put_file(struct objects *o, const char *path, struct hash *out
     return rc;
 }
 
-enum code objects_get(struct objects *o, struct hash h, size_t limit, struct bytes *out, struct err *e)
+enum code objects_get(struct objects *o, struct hash h, size_t limit, struct bytes *out,
+                      struct err *e)
 {
     char path[PATH_MAX], name[HASH_TEXT];
     struct bytes b;
@@ -159,7 +163,8 @@ enum code objects_get(struct objects *o, struct hash h, size_t limit, struct byt
     if (rc) return rc;
     if (!hash_equal(hash_bytes(b.data, b.n), h)) {
         free(b.data);
-        return err_set(e, ERR_CORRUPT, "object %s is damaged on disk: restore or remove %s", hash_text(h, name), path);
+        return err_set(e, ERR_CORRUPT, "object %s is damaged on disk: restore or remove %s",
+                       hash_text(h, name), path);
     }
     *out = b;
     return OK;

@@ -39,7 +39,9 @@ static struct {
     parallel_fn *fn; /* the task */
     void *args;
     long n;
-} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
+          .wake = PTHREAD_COND_INITIALIZER,
+          .done = PTHREAD_COND_INITIALIZER};
 
 static _Thread_local int thread_index, inside_tile;
 
@@ -55,7 +57,8 @@ static void relax(void)
 static void take_tiles(void)
 {
     inside_tile = 1;
-    for (long i; (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < pool.n;) pool.fn(pool.args, i);
+    for (long i; (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < pool.n;)
+        pool.fn(pool.args, i);
     inside_tile = 0;
 }
 
@@ -97,7 +100,8 @@ static void wait_for_workers(void)
         relax();
     }
     pthread_mutex_lock(&pool.lock);
-    while (atomic_load_explicit(&pool.busy, memory_order_acquire)) pthread_cond_wait(&pool.done, &pool.lock);
+    while (atomic_load_explicit(&pool.busy, memory_order_acquire))
+        pthread_cond_wait(&pool.done, &pool.lock);
     pthread_mutex_unlock(&pool.lock);
 }
 

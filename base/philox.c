@@ -42,10 +42,12 @@ void philox_block(const uint32_t counter[4], const uint32_t key[2], uint32_t out
 }
 
 /* Block number position of one draw. */
-static void draw(struct philox_key k, uint64_t step, uint32_t sample, uint64_t position, uint32_t out[4])
+static void draw(struct philox_key k, uint64_t step, uint32_t sample, uint64_t position,
+                 uint32_t out[4])
 {
     assert(position <= UINT32_MAX);
-    uint32_t counter[4] = {(uint32_t)position, sample, (uint32_t)step, (uint32_t)(step >> 32) ^ k.purpose};
+    uint32_t counter[4] = {(uint32_t)position, sample, (uint32_t)step,
+                           (uint32_t)(step >> 32) ^ k.purpose};
     philox_block(counter, k.k, out);
 }
 

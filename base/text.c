@@ -126,7 +126,8 @@ int text_distance(const char *a, const char *b)
         for (size_t j = 1; j <= m; j++) {
             int d = least(above[j] + 1, row[j - 1] + 1);
             d = least(d, above[j - 1] + (a[i - 1] != b[j - 1]));
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) d = least(d, before[j - 2] + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                d = least(d, before[j - 2] + 1);
             row[j] = d;
         }
         int *oldest = before;

@@ -62,7 +62,8 @@ static int body(void)
     int *more = grown ? mem_grow(grown, 4, 400, sizeof *grown) : NULL;
     if (more) grown = more;
     worked = worked && more && more[399] == 0;
-    worked = worked && arena_strdup(&a, "x") && arena_alloc(&a, 100000) && arena_printf(&a, "%d", 1);
+    worked =
+        worked && arena_strdup(&a, "x") && arena_alloc(&a, 100000) && arena_printf(&a, "%d", 1);
     for (int i = 0; i < 200; i++) text_add(&t, "some words ");
     worked = worked && text_ok(&t);
     problems_add(&p, ERR_INPUT, "a problem");
