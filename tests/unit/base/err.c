@@ -7,15 +7,19 @@
 static void test_line(void)
 {
     struct err e;
-    is_int(err_set(&e, ERR_INPUT, "image %s is %dx%d", "a.png", 2, 3), ERR_INPUT, "err_set returns its code");
+    is_int(err_set(&e, ERR_INPUT, "image %s is %dx%d", "a.png", 2, 3), ERR_INPUT,
+           "err_set returns its code");
     is_str(e.text, "image a.png is 2x3", "and writes its line");
     is_int(err_set(NULL, ERR_IO, "x"), ERR_IO, "nobody need listen");
-    err_set(&e, ERR_INPUT, "file %s", "a\nb\033[2Jc\xc2\x9b" "d");
+    err_set(&e, ERR_INPUT, "file %s",
+            "a\nb\033[2Jc\xc2\x9b"
+            "d");
     is_str(e.text, "file a?b?[2Jc??d", "newlines and escape sequences from outside are replaced");
     err_set(&e, ERR_INPUT, "no image in %s", "r\xc3\xa9sum\xc3\xa9");
     is_str(e.text, "no image in r\xc3\xa9sum\xc3\xa9", "letters beyond ASCII stay");
     err_set(&e, ERR_INPUT, "%s, again", e.text);
-    is_str(e.text, "no image in r\xc3\xa9sum\xc3\xa9, again", "the old line may be part of the new one");
+    is_str(e.text, "no image in r\xc3\xa9sum\xc3\xa9, again",
+           "the old line may be part of the new one");
 }
 
 static void test_cut(void)
@@ -27,7 +31,8 @@ static void test_cut(void)
         for (size_t i = shift; i + 3 < sizeof lots; i += 3) memcpy(lots + i, "\xe2\x82\xac", 4);
         err_set(&e, ERR_INPUT, "%s", lots);
         size_t n = strlen(e.text);
-        ok(n >= sizeof e.text - 4 && (n - shift) % 3 == 0, "a long line is cut between characters (%zu)", n);
+        ok(n >= sizeof e.text - 4 && (n - shift) % 3 == 0,
+           "a long line is cut between characters (%zu)", n);
     }
 }
 
@@ -45,8 +50,9 @@ static void test_errno(void)
     static const struct {
         int number;
         enum code code;
-    } known[] = {{ENOSPC, ERR_FULL}, {EDQUOT, ERR_FULL},   {ENOMEM, ERR_NOMEM}, {ENOENT, ERR_NOT_FOUND},
-                 {EACCES, ERR_DENIED}, {EPERM, ERR_DENIED}, {EISDIR, ERR_IO}};
+    } known[] = {{ENOSPC, ERR_FULL},      {EDQUOT, ERR_FULL},   {ENOMEM, ERR_NOMEM},
+                 {ENOENT, ERR_NOT_FOUND}, {EACCES, ERR_DENIED}, {EPERM, ERR_DENIED},
+                 {EISDIR, ERR_IO}};
     struct err e;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         errno = known[i].number;

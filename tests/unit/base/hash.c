@@ -15,7 +15,8 @@ static void test_known(void)
     memset(a, 'a', sizeof a);
     for (int i = 0; i < 1000; i++) hash_add(s, a, sizeof a);
     is_str(hash_text(hash_end(s), text),
-           "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0", "a million letters in pieces");
+           "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",
+           "a million letters in pieces");
     hash_end(NULL);
 }
 
@@ -28,7 +29,8 @@ static void test_file(void)
     snprintf(path, sizeof path, "%s/file", tap_folder());
     file_write(path, "abc", 3, &e);
     is_code(hash_file(path, &h, &n, &e), OK, &e, "a file is hashed");
-    is_str(hash_text(h, text), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "to the hash of its bytes");
+    is_str(hash_text(h, text), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+           "to the hash of its bytes");
     is_int(n, 3, "and counted");
     is_code(hash_file("/nonexistent", &h, &n, &e), ERR_NOT_FOUND, &e, "a missing file is an error");
     is_code(hash_file("/", &h, &n, &e), ERR_IO, &e, "a folder too");

@@ -29,7 +29,8 @@ static void test_counter(void)
     uint32_t want[4], got[8];
     philox_block(counter, key, want);
     philox_bits(k, 0xaaaaaaaa55555555u, 9, got, 8);
-    ok(!memcmp(want, got + 4, sizeof want), "bits 4..7 are block 1 of (seed, step, sample, purpose)");
+    ok(!memcmp(want, got + 4, sizeof want),
+       "bits 4..7 are block 1 of (seed, step, sample, purpose)");
 }
 
 static void test_prefix(void)
@@ -86,7 +87,8 @@ static void test_frozen(void)
     float z[4], u[2];
     philox_normal(philox_key(42, PHILOX_TRAIN_NOISE), 7, 3, z, 4);
     philox_uniform(philox_key(42, PHILOX_TRAIN_TIME), 7, 3, u, 2);
-    static const float want_z[4] = {-0x1.7c4986p+0f, -0x1.a1ca8cp-1f, -0x1.f2bdbap+0f, -0x1.8b1472p-4f};
+    static const float want_z[4] = {-0x1.7c4986p+0f, -0x1.a1ca8cp-1f, -0x1.f2bdbap+0f,
+                                    -0x1.8b1472p-4f};
     static const float want_u[2] = {0x1.79929p-4f, 0x1.92628ep-1f};
     ok(!memcmp(z, want_z, sizeof z), "normals are the bytes that an independent program computed");
     ok(!memcmp(u, want_u, sizeof u), "uniforms too");

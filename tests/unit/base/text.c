@@ -20,7 +20,8 @@ static void test_grow(void)
 /* RFC 4648, section 10. */
 static void test_base64(void)
 {
-    static const char *const want[] = {"", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
+    static const char *const want[] = {"",         "Zg==",     "Zm8=",    "Zm9v",
+                                       "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
     for (size_t n = 0; n < 7; n++) {
         struct text t = {0};
         text_add_base64(&t, "foobar", n);
@@ -43,7 +44,8 @@ static void test_distance(void)
 
 static void test_nearest(void)
 {
-    static const char *const names[] = {"learn", "sample", "evaluate", "sweep", "serve", "lineages"};
+    static const char *const names[] = {"learn", "sample", "evaluate",
+                                        "sweep", "serve",  "lineages"};
     is_str(text_nearest("lern", names, 6), "learn", "lern is learn");
     is_str(text_nearest("evalaute", names, 6), "evaluate", "evalaute is evaluate");
     is_str(text_nearest("lineage", names, 6), "lineages", "lineage is lineages");
