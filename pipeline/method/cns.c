@@ -6,9 +6,9 @@
 #include "pipeline/model/runner.h"
 #include "pipeline/neurons/score.h"
 
-#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,13 +17,12 @@
 /* ---- score ------------------------------------------------------------------------------------------------------- */
 
 /* A6: captions as they are, or with the new token (whose row is still its first value) before the class word. */
-static enum code caption_text(const struct task *t, int i, char *out, size_t bytes)
+static void caption_text(const struct task *t, int i, char *out, size_t bytes)
 {
     struct task with_caption = *t;
     with_caption.settings.train_use_captions = 1;
     if (t->settings.score_caption_token) instance_prompt(&with_caption, i, out, bytes);
     else snprintf(out, bytes, "%s", t->caption[i]);
-    return OK;
 }
 
 /* Feature norms v of n texts: out [n][D]. */
@@ -175,7 +174,7 @@ static enum code commit_fill(const struct task *t, const struct masks *m, const 
     return rc;
 }
 
-static enum code finite(const struct train_state *s, const char *token, struct err *e)
+static enum code check_finite(const struct train_state *s, const char *token, struct err *e)
 {
     int good = 1;
     for (size_t i = 0; i < s->n; i++) good &= isfinite(s->w[i]) != 0;
@@ -193,7 +192,7 @@ static enum code cns_train(const struct task *t, const struct masks *m, struct c
         return err_set(e, ERR_CORRUPT, "the masks of %s are for another base model", t->token);
     enum code rc = train_run(t, m, &s, e);
     if (rc) return rc;
-    rc = finite(&s, t->token, e);
+    rc = check_finite(&s, t->token, e);
     if (!rc) rc = commit_fill(t, m, &s, out, e);
     train_state_fini(&s);
     return rc;
