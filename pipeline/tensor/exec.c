@@ -16,12 +16,12 @@
 #include <stdlib.h>
 
 struct exec {
-    const struct graph *graph;       /* borrowed, unless owns */
-    const struct plan *plan;         /* likewise */
-    int owns;                        /* made by exec_open: exec_close frees graph and plan too */
-    void *memory;                    /* owned */
-    uint8_t *arena;                  /* memory, aligned */
-    const void **bound;              /* owned, per tensor: what exec_bind said */
+    const struct graph *graph; /* borrowed, unless owns */
+    const struct plan *plan;   /* likewise */
+    int owns;                  /* made by exec_open: exec_close frees graph and plan too */
+    void *memory;              /* owned */
+    uint8_t *arena;            /* memory, aligned */
+    const void **bound;        /* owned, per tensor: what exec_bind said */
     size_t peak;
 };
 
@@ -32,12 +32,14 @@ static enum code check_ready(const struct graph *g, const struct plan *p, struct
     if (p->n_nodes != graph_nodes(g) || p->n_tensors != graph_tensors(g))
         return err_set(e, ERR_INTERNAL, "the graph has grown since it was planned; plan it again");
     if (k->memory_alloc)
-        return err_set(e, ERR_INTERNAL, "backend %s: parameters cannot be uploaded yet", k->backend);
+        return err_set(e, ERR_INTERNAL, "backend %s: parameters cannot be uploaded yet",
+                       k->backend);
     for (int i = 0; i < p->n_nodes; i++) {
         const struct node *n = graph_node(g, i);
         if (!p->runs[i]) continue;
         if (!k->fn[n->op])
-            return err_set(e, ERR_INTERNAL, "backend %s has no operator %s", k->backend, op_name(n->op));
+            return err_set(e, ERR_INTERNAL, "backend %s has no operator %s", k->backend,
+                           op_name(n->op));
         for (int j = 0; j < NODE_INPUTS; j++) {
             if (!value_is(n->in[j])) continue;
             const struct tensor *root =
@@ -62,7 +64,8 @@ enum code exec_make(struct exec **out, const struct graph *g, const struct plan 
     x->memory = mem_alloc(1, p->peak + PLAN_ALIGN);
     if (!x->bound || !x->memory) {
         exec_free(x);
-        return err_set(e, ERR_NOMEM, "no memory for the results of a graph: %zu bytes wanted", p->peak);
+        return err_set(e, ERR_NOMEM, "no memory for the results of a graph: %zu bytes wanted",
+                       p->peak);
     }
     x->arena = x->memory;
     x->arena += plan_round((uintptr_t)x->memory) - (uintptr_t)x->memory;
@@ -93,7 +96,8 @@ static void *address(const struct exec *x, struct value v)
     const void *data = t->kind == TENSOR_PARAM ? t->data : x->bound[root];
     if (t->kind == TENSOR_TEMP) data = x->arena + x->plan->buffers[x->plan->of_tensor[root]].offset;
     if (!data && !shape_count(t->shape)) data = x->arena;
-    return (void *)(uintptr_t)data;      /* kernels take inputs as const; only results are written through it */
+    return (void *)(uintptr_t)
+        data; /* kernels take inputs as const; only results are written through it */
 }
 
 static void run_fill(const struct exec *x, int i, struct run *run)
@@ -128,7 +132,8 @@ static enum code run_node(struct exec *x, int i, struct err *e)
     struct run run;
     run_fill(x, i, &run);
     if (plan_workspace(k, x->graph, i) > run.workspace_bytes)
-        return err_set(e, ERR_INTERNAL, "%s needs more scratch than planned: threads were added since",
+        return err_set(e, ERR_INTERNAL,
+                       "%s needs more scratch than planned: threads were added since",
                        op_name(n->op));
     for (int j = 0; j < NODE_OUTPUTS; j++)
         if (value_is(n->out[j])) touch(x, x->plan->of_tensor[n->out[j].v]);
@@ -172,7 +177,10 @@ const float *exec_data(const struct exec *x, struct value kept)
     return address(x, kept);
 }
 
-size_t exec_peak(const struct exec *x) { return x->peak; }
+size_t exec_peak(const struct exec *x)
+{
+    return x->peak;
+}
 
 enum code exec_open(struct exec **x, struct graph *g, const struct kernels *k, struct err *e)
 {

@@ -14,9 +14,9 @@
 
 struct backward {
     struct graph *g;
-    int n;                     /* tensors when backward began; gradients themselves lie above */
-    unsigned char *wanted;     /* owned, n */
-    struct value *grad;        /* owned, n; VALUE_NONE: none received yet */
+    int n;                 /* tensors when backward began; gradients themselves lie above */
+    unsigned char *wanted; /* owned, n */
+    struct value *grad;    /* owned, n; VALUE_NONE: none received yet */
 };
 
 static int wants(const struct backward *b, struct value x)
@@ -37,11 +37,12 @@ static void refuse(struct backward *b, const struct node *n, int i, const char *
     char text[160];
     if (!wants(b, n->in[i])) return;
     graph_describe(b->g, n->in[i], text, sizeof text);
-    graph_fail(b->g, ERR_INTERNAL, "no gradient of %s with respect to %s: %s", op_name(n->op), text, why);
+    graph_fail(b->g, ERR_INTERNAL, "no gradient of %s with respect to %s: %s", op_name(n->op), text,
+               why);
 }
 
-static struct value push(struct backward *b, enum op op, struct value a, struct value c, struct value d,
-                         struct value e, union attr attr)
+static struct value push(struct backward *b, enum op op, struct value a, struct value c,
+                         struct value d, struct value e, union attr attr)
 {
     struct node n = {.op = op, .in = {a, c, d, e}, .attr = attr};
     graph_add(b->g, &n, 1);
@@ -97,7 +98,8 @@ static void d_layer_norm(struct backward *b, const struct node *n, struct value 
 
 static void d_unary(struct backward *b, const struct node *n, struct value dy)
 {
-    if (n->attr.unary.kind == UNARY_SCALE) give(b, n->in[0], op_scale(b->g, dy, n->attr.unary.scale));
+    if (n->attr.unary.kind == UNARY_SCALE)
+        give(b, n->in[0], op_scale(b->g, dy, n->attr.unary.scale));
     else give(b, n->in[0], push(b, OP_unary_dx, dy, n->in[0], NONE, NONE, n->attr));
 }
 
@@ -121,7 +123,8 @@ static void d_geglu(struct backward *b, const struct node *n, struct value dy)
 
 static void d_attention(struct backward *b, const struct node *n, struct value dy)
 {
-    struct node d = {.op = OP_attention_dx, .in = {dy, n->in[0], n->in[1], n->in[2]}, .attr = n->attr};
+    struct node d = {
+        .op = OP_attention_dx, .in = {dy, n->in[0], n->in[1], n->in[2]}, .attr = n->attr};
     unsigned outputs = 0;
     for (int i = 0; i < 3; i++) outputs |= (unsigned)wants(b, n->in[i]) << i;
     graph_add(b->g, &d, outputs);
@@ -193,7 +196,8 @@ static void d_mse(struct backward *b, const struct node *n, struct value dy)
 }
 
 /* An empty slot: no second derivatives. */
-static void (*const gradient[OP_COUNT])(struct backward *b, const struct node *n, struct value dy) = {
+static void (*const gradient[OP_COUNT])(struct backward *b, const struct node *n,
+                                        struct value dy) = {
     [OP_linear] = d_linear,
     [OP_linear_indexed] = d_linear_indexed,
     [OP_conv] = d_conv,
@@ -223,9 +227,11 @@ static void want(struct backward *b, struct value x)
         return;
     }
     graph_describe(b->g, x, text, sizeof text);
-    if (t->dtype != DTYPE_F32) graph_fail(b->g, ERR_INTERNAL, "no gradient of %s: it is int32", text);
+    if (t->dtype != DTYPE_F32)
+        graph_fail(b->g, ERR_INTERNAL, "no gradient of %s: it is int32", text);
     else if (t->kind == TENSOR_PARAM && !t->trained)
-        graph_fail(b->g, ERR_INTERNAL, "no gradient of %s: it is frozen; make it with graph_trained", text);
+        graph_fail(b->g, ERR_INTERNAL,
+                   "no gradient of %s: it is frozen; make it with graph_trained", text);
     b->wanted[x.v] = 1;
 }
 
@@ -242,14 +248,16 @@ static void spread_wants(struct backward *b, int n_nodes)
 
 static void node_backward(struct backward *b, int i)
 {
-    struct node n = *graph_node(b->g, i);        /* a copy: the list moves while it grows */
+    struct node n = *graph_node(b->g, i); /* a copy: the list moves while it grows */
     for (int j = 0; j < NODE_OUTPUTS; j++) {
         if (!wants(b, n.out[j]) || !value_is(b->grad[n.out[j].v])) continue;
-        int passes = 0;                          /* wanted for itself only: nothing below */
+        int passes = 0; /* wanted for itself only: nothing below */
         for (int k = 0; k < NODE_INPUTS; k++) passes |= wants(b, n.in[k]);
         if (!passes) continue;
         if (gradient[n.op]) gradient[n.op](b, &n, b->grad[n.out[j].v]);
-        else graph_fail(b->g, ERR_INTERNAL, "no gradient of %s: it is itself part of one", op_name(n.op));
+        else
+            graph_fail(b->g, ERR_INTERNAL, "no gradient of %s: it is itself part of one",
+                       op_name(n.op));
     }
 }
 
@@ -260,7 +268,8 @@ static void run_backward(struct backward *b, struct value loss, const struct val
     for (int i = 0; i < n; i++) want(b, wrt[i]);
     if (b->g->error.code) return;
     spread_wants(b, n_nodes);
-    if (wants(b, loss)) b->grad[loss.v] = graph_constant(b->g, "ones", graph_shape(b->g, loss), 1.0f);
+    if (wants(b, loss))
+        b->grad[loss.v] = graph_constant(b->g, "ones", graph_shape(b->g, loss), 1.0f);
     for (int i = n_nodes - 1; i >= 0 && !b->g->error.code; i--) node_backward(b, i);
     for (int i = 0; i < n && !b->g->error.code; i++) {
         grads[i] = b->grad[wrt[i].v];
@@ -272,7 +281,8 @@ enum code graph_backward(struct graph *g, struct value loss, const struct value 
                          struct value *grads, struct err *e)
 {
     for (int i = 0; i < n; i++) grads[i] = VALUE_NONE;
-    if (!g->error.code && !value_is(loss)) graph_fail(g, ERR_INTERNAL, "graph_backward: there is no loss");
+    if (!g->error.code && !value_is(loss))
+        graph_fail(g, ERR_INTERNAL, "graph_backward: there is no loss");
     if (g->error.code) return graph_finish(g, e);
     struct backward b = {.g = g, .n = g->n_tensors};
     b.wanted = mem_alloc((size_t)b.n, sizeof *b.wanted);

@@ -25,7 +25,7 @@ void graph_free(struct graph *g)
 
 struct value graph_fail(struct graph *g, enum code code, const char *fmt, ...)
 {
-    if (g->error.code) return VALUE_NONE;        /* the first mistake is the one to mend */
+    if (g->error.code) return VALUE_NONE; /* the first mistake is the one to mend */
     char line[sizeof g->error.text];
     va_list args;
     va_start(args, fmt);
@@ -90,8 +90,8 @@ struct value graph_param(struct graph *g, const char *name, struct shape shape, 
 
 struct value graph_trained(struct graph *g, const char *name, struct shape shape, const float *data)
 {
-    return leaf_add(g, name, (struct tensor){.kind = TENSOR_PARAM, .shape = shape, .data = data,
-                                             .trained = 1});
+    return leaf_add(
+        g, name, (struct tensor){.kind = TENSOR_PARAM, .shape = shape, .data = data, .trained = 1});
 }
 
 struct value graph_constant(struct graph *g, const char *name, struct shape shape, float value)
@@ -136,7 +136,7 @@ static enum code node_shapes(struct graph *g, const struct node *n, struct shape
 {
     *c = (struct shape_case){.op = n->op, .attr = &n->attr};
     for (int i = 0; i < NODE_INPUTS; i++) {
-        assert(n->in[i].v < g->n_tensors);       /* a value of another graph */
+        assert(n->in[i].v < g->n_tensors); /* a value of another graph */
         c->present[i] = value_is(n->in[i]);
         if (!c->present[i]) continue;
         c->in[i] = g->tensors[n->in[i].v].shape;
@@ -157,8 +157,11 @@ void graph_add(struct graph *g, struct node *n, unsigned outputs)
     for (int i = 0; i < op_outputs(n->op); i++) {
         if (!(outputs >> i & 1)) continue;
         int root = n->op == OP_reshape ? g->tensors[n->in[0].v].root : -1;
-        n->out[i] = tensor_add(g, (struct tensor){.name = "", .kind = TENSOR_TEMP, .shape = c.out[i],
-                                                  .node = g->n_nodes, .root = root});
+        n->out[i] = tensor_add(g, (struct tensor){.name = "",
+                                                  .kind = TENSOR_TEMP,
+                                                  .shape = c.out[i],
+                                                  .node = g->n_nodes,
+                                                  .root = root});
     }
     if (g->error.code) {
         for (int i = 0; i < NODE_OUTPUTS; i++) n->out[i] = VALUE_NONE;
@@ -174,8 +177,14 @@ void graph_keep(struct graph *g, struct value x)
     else g->tensors[x.v].kept = 1;
 }
 
-int graph_nodes(const struct graph *g) { return g->n_nodes; }
-int graph_tensors(const struct graph *g) { return g->n_tensors; }
+int graph_nodes(const struct graph *g)
+{
+    return g->n_nodes;
+}
+int graph_tensors(const struct graph *g)
+{
+    return g->n_tensors;
+}
 
 const struct node *graph_node(const struct graph *g, int i)
 {
@@ -197,7 +206,7 @@ struct shape graph_shape(const struct graph *g, struct value x)
 
 int64_t graph_dim(const struct graph *g, struct value x, int axis)
 {
-    if (!value_is(x)) return 0;                  /* models compute with sizes after a mistake, too */
+    if (!value_is(x)) return 0; /* models compute with sizes after a mistake, too */
     struct shape s = graph_tensor(g, x)->shape;
     assert(axis >= 0 && axis < s.rank);
     return s.dim[axis];

@@ -33,8 +33,8 @@ int op_outputs(enum op op)
     return table[op].outputs;
 }
 
-static struct value push(struct graph *g, enum op op, struct value a, struct value b, struct value c,
-                         union attr attr)
+static struct value push(struct graph *g, enum op op, struct value a, struct value b,
+                         struct value c, union attr attr)
 {
     struct node n = {.op = op, .in = {a, b, c, VALUE_NONE}, .attr = attr};
     graph_add(g, &n, 1);
@@ -55,7 +55,8 @@ struct value op_linear_indexed(struct graph *g, struct value x, struct value w, 
     return push(g, OP_linear_indexed, x, w, idx, NO_ATTR);
 }
 
-struct value op_conv(struct graph *g, struct value x, struct value w, struct value bias, struct conv_attr a)
+struct value op_conv(struct graph *g, struct value x, struct value w, struct value bias,
+                     struct conv_attr a)
 {
     return push(g, OP_conv, x, w, bias, ATTR(.conv = a));
 }
@@ -66,7 +67,8 @@ struct value op_group_norm(struct graph *g, struct value x, struct value gamma, 
     return push(g, OP_group_norm, x, gamma, beta, ATTR(.norm = {groups, eps, silu}));
 }
 
-struct value op_layer_norm(struct graph *g, struct value x, struct value gamma, struct value beta, float eps)
+struct value op_layer_norm(struct graph *g, struct value x, struct value gamma, struct value beta,
+                           float eps)
 {
     return push(g, OP_layer_norm, x, gamma, beta, ATTR(.norm = {1, eps, 0}));
 }
@@ -122,7 +124,8 @@ struct value op_reshape(struct graph *g, struct value x, struct shape shape)
     return push(g, OP_reshape, x, NONE, NONE, ATTR(.reduce = {shape}));
 }
 
-struct value op_embed(struct graph *g, struct value ids, struct value token_table, struct value extra)
+struct value op_embed(struct graph *g, struct value ids, struct value token_table,
+                      struct value extra)
 {
     return push(g, OP_embed, ids, token_table, extra, NO_ATTR);
 }

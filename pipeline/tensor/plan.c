@@ -22,7 +22,8 @@ size_t plan_workspace(const struct kernels *k, const struct graph *g, int node)
 
 static void find_runs(struct plan *p, const struct graph *g, unsigned char *used)
 {
-    for (int32_t t = 0; t < p->n_tensors; t++) used[t] = graph_tensor(g, (struct value){t})->kept != 0;
+    for (int32_t t = 0; t < p->n_tensors; t++)
+        used[t] = graph_tensor(g, (struct value){t})->kept != 0;
     for (int i = p->n_nodes - 1; i >= 0; i--) {
         const struct node *n = graph_node(g, i);
         int needed = 0;
@@ -37,8 +38,8 @@ static void buffer_add(struct plan *p, size_t bytes, int node, int32_t tensor)
 {
     if (tensor >= 0) p->of_tensor[tensor] = p->n_buffers;
     else p->of_node[node] = p->n_buffers;
-    p->buffers[p->n_buffers++] = (struct buffer){.bytes = bytes, .first = node, .last = node,
-                                                 .tensor = tensor};
+    p->buffers[p->n_buffers++] =
+        (struct buffer){.bytes = bytes, .first = node, .last = node, .tensor = tensor};
 }
 
 static void find_lives(struct plan *p, const struct graph *g)
@@ -47,7 +48,8 @@ static void find_lives(struct plan *p, const struct graph *g)
         const struct node *n = graph_node(g, i);
         if (!p->runs[i]) continue;
         for (int j = 0; j < NODE_OUTPUTS; j++)
-            if (value_is(n->out[j])) buffer_add(p, shape_bytes(graph_shape(g, n->out[j])), i, n->out[j].v);
+            if (value_is(n->out[j]))
+                buffer_add(p, shape_bytes(graph_shape(g, n->out[j])), i, n->out[j].v);
         size_t workspace = plan_workspace(p->kernels, g, i);
         if (workspace) buffer_add(p, workspace, i, -1);
         for (int j = 0; j < NODE_INPUTS; j++) {
@@ -63,13 +65,16 @@ static void find_lives(struct plan *p, const struct graph *g)
     }
 }
 
-struct order { size_t bytes; int buffer; };
+struct order {
+    size_t bytes;
+    int buffer;
+};
 
 static int by_size(const void *a, const void *b)
 {
     const struct order *x = a, *y = b;
     if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
-    return x->buffer < y->buffer ? -1 : 1;       /* no ties: the sort need not be stable */
+    return x->buffer < y->buffer ? -1 : 1; /* no ties: the sort need not be stable */
 }
 
 static int meet(const struct buffer *a, const struct buffer *b)
@@ -78,7 +83,8 @@ static int meet(const struct buffer *a, const struct buffer *b)
 }
 
 /* The start of the tightest gap of `need` bytes among placed[0..n), which is sorted by offset. */
-static size_t find_gap(const struct plan *p, const int *placed, int n, const struct buffer *b, size_t need)
+static size_t find_gap(const struct plan *p, const int *placed, int n, const struct buffer *b,
+                       size_t need)
 {
     size_t end = 0, best = SIZE_MAX, best_room = SIZE_MAX;
     for (int i = 0; i < n; i++) {
@@ -105,7 +111,8 @@ static void place(struct plan *p, struct order *order, int *placed)
         b->offset = find_gap(p, placed, i, b, plan_round(b->bytes) + 2 * red) + red;
         if (buffer_end(p, b) > p->peak) p->peak = buffer_end(p, b);
         int at = i;
-        for (; at > 0 && p->buffers[placed[at - 1]].offset > b->offset; at--) placed[at] = placed[at - 1];
+        for (; at > 0 && p->buffers[placed[at - 1]].offset > b->offset; at--)
+            placed[at] = placed[at - 1];
         placed[at] = order[i].buffer;
     }
 }
@@ -136,7 +143,8 @@ static enum code plan_fill(struct plan *p, const struct graph *g)
     return rc;
 }
 
-enum code plan_make(struct plan **out, const struct graph *g, const struct kernels *k, struct err *e)
+enum code plan_make(struct plan **out, const struct graph *g, const struct kernels *k,
+                    struct err *e)
 {
     *out = NULL;
     if (g->error.code) return err_set(e, g->error.code, "%s", g->error.text);
@@ -148,13 +156,17 @@ enum code plan_make(struct plan **out, const struct graph *g, const struct kerne
     }
     if (!p || plan_fill(p, g)) {
         plan_free(p);
-        return err_set(e, ERR_NOMEM, "no memory for the plan of a graph of %d nodes", graph_nodes(g));
+        return err_set(e, ERR_NOMEM, "no memory for the plan of a graph of %d nodes",
+                       graph_nodes(g));
     }
     *out = p;
     return OK;
 }
 
-size_t plan_peak(const struct plan *p) { return p->peak; }
+size_t plan_peak(const struct plan *p)
+{
+    return p->peak;
+}
 
 size_t plan_offset(const struct plan *p, struct value x)
 {

@@ -44,12 +44,15 @@ const char *shape_mistake(struct shape s)
         if (s.dim[i] < 0) return "negative dimension";
         if (s.dim[i] > COUNT_MAX) return "too large";
         if (s.dim[i] && n > COUNT_MAX / s.dim[i]) return "too large";
-        n *= s.dim[i] ? s.dim[i] : 1;            /* a zero must not hide the size of the others */
+        n *= s.dim[i] ? s.dim[i] : 1; /* a zero must not hide the size of the others */
     }
     return NULL;
 }
 
-static int64_t last(struct shape s) { return s.dim[s.rank - 1]; }
+static int64_t last(struct shape s)
+{
+    return s.dim[s.rank - 1];
+}
 
 static struct shape with_last(struct shape s, int64_t n)
 {
@@ -227,7 +230,8 @@ static const char *reshape(struct shape_case *c)
 {
     c->out[0] = c->attr->reduce.shape;
     const char *mistake = shape_mistake(c->out[0]);
-    if (!mistake && shape_count(c->out[0]) != shape_count(c->in[0])) mistake = "the new shape has another count";
+    if (!mistake && shape_count(c->out[0]) != shape_count(c->in[0]))
+        mistake = "the new shape has another count";
     return mistake;
 }
 
@@ -236,7 +240,8 @@ static const char *embed(struct shape_case *c)
     struct shape ids = c->in[0], table = c->in[1], extra = c->in[2];
     if (ids.rank != 2) return "ids must be [N, T]";
     if (table.rank != 2) return "table must be [V, D]";
-    if (c->present[2] && (extra.rank != 2 || extra.dim[1] != table.dim[1])) return "extra must be [R, D]";
+    if (c->present[2] && (extra.rank != 2 || extra.dim[1] != table.dim[1]))
+        return "extra must be [R, D]";
     c->out[0] = SHAPE(ids.dim[0], ids.dim[1], table.dim[1]);
     return NULL;
 }
@@ -290,7 +295,8 @@ static const char *linear_dw(struct shape_case *c)
 static const char *linear_indexed_dx(struct shape_case *c)
 {
     struct shape dy = c->in[0], w = c->in[1];
-    if (dy.rank != 3 || w.rank != 3 || dy.dim[2] != w.dim[1]) return "dy must be [N, T, O], w [V, O, I]";
+    if (dy.rank != 3 || w.rank != 3 || dy.dim[2] != w.dim[1])
+        return "dy must be [N, T, O], w [V, O, I]";
     if (!shape_equal(c->in[2], SHAPE(dy.dim[0]))) return "idx must be [N]";
     c->out[0] = with_last(dy, w.dim[2]);
     return NULL;
@@ -380,7 +386,8 @@ static const char *embed_dextra(struct shape_case *c)
 static const char *pick_dx(struct shape_case *c)
 {
     struct shape dy = c->in[0];
-    if (dy.rank != 2 || !shape_equal(c->in[1], SHAPE(dy.dim[0]))) return "dy must be [N, D], at [N]";
+    if (dy.rank != 2 || !shape_equal(c->in[1], SHAPE(dy.dim[0])))
+        return "dy must be [N, D], at [N]";
     c->out[0] = SHAPE(dy.dim[0], c->attr->size.h, dy.dim[1]);
     return NULL;
 }
@@ -437,8 +444,9 @@ static const struct {
 
 const char *shape_infer(struct shape_case *c)
 {
-    static const char *const missing[] = {"the first input is missing", "the second input is missing",
-                                          "the third input is missing", "the fourth input is missing"};
+    static const char *const missing[] = {
+        "the first input is missing", "the second input is missing", "the third input is missing",
+        "the fourth input is missing"};
     for (int i = 0; i < op_inputs(c->op); i++) {
         if (!c->present[i] && !(rules[c->op].optional >> i & 1)) return missing[i];
         enum dtype wanted = rules[c->op].ids >> i & 1 ? DTYPE_I32 : DTYPE_F32;

@@ -6,13 +6,14 @@
 
 #include <string.h>
 
-#define POISON 0x7fdead05u         /* a quiet NaN; no computation makes this one by itself */
+#define POISON 0x7fdead05u /* a quiet NaN; no computation makes this one by itself */
 
 void poison_fill(void *data, size_t bytes)
 {
     const uint32_t word = POISON;
     uint8_t *at = data;
-    for (; bytes >= sizeof word; bytes -= sizeof word, at += sizeof word) memcpy(at, &word, sizeof word);
+    for (; bytes >= sizeof word; bytes -= sizeof word, at += sizeof word)
+        memcpy(at, &word, sizeof word);
     memcpy(at, &word, bytes);
 }
 
@@ -46,8 +47,8 @@ static size_t data_end(const struct buffer *b)
     return b->offset + (b->bytes + 3) / 4 * 4;
 }
 
-static enum code name_culprit(const struct graph *g, const struct buffer *b, int node, const char *where,
-                              struct err *e)
+static enum code name_culprit(const struct graph *g, const struct buffer *b, int node,
+                              const char *where, struct err *e)
 {
     char text[160] = "a workspace";
     if (b->tensor >= 0) graph_describe(g, (struct value){b->tensor}, text, sizeof text);
@@ -55,13 +56,15 @@ static enum code name_culprit(const struct graph *g, const struct buffer *b, int
                    op_name(graph_node(g, node)->op), node, where, text);
 }
 
-enum code guard_node(const struct plan *p, const struct graph *g, uint8_t *arena, int node, struct err *e)
+enum code guard_node(const struct plan *p, const struct graph *g, uint8_t *arena, int node,
+                     struct err *e)
 {
     size_t red = p->kernels->red_zone;
     for (int i = 0; i < p->n_buffers; i++) {
         const struct buffer *b = &p->buffers[i];
         if (b->first > node || b->last < node) continue;
-        if (!poison_intact(arena + b->offset - red, red)) return name_culprit(g, b, node, "before", e);
+        if (!poison_intact(arena + b->offset - red, red))
+            return name_culprit(g, b, node, "before", e);
         if (!poison_intact(arena + data_end(b), buffer_end(p, b) - data_end(b)))
             return name_culprit(g, b, node, "after", e);
         if (b->last == node) poison_fill(arena + b->offset, b->bytes);
@@ -72,7 +75,7 @@ enum code guard_node(const struct plan *p, const struct graph *g, uint8_t *arena
 enum code guard_end(const struct plan *p, const uint8_t *arena, struct err *e)
 {
     size_t at = 0;
-    while (at < p->peak) {                       /* hop from one kept result to the next */
+    while (at < p->peak) { /* hop from one kept result to the next */
         const struct buffer *next = NULL;
         for (int i = 0; i < p->n_buffers; i++) {
             const struct buffer *b = &p->buffers[i];
@@ -81,8 +84,10 @@ enum code guard_end(const struct plan *p, const uint8_t *arena, struct err *e)
         }
         size_t end = next ? next->offset : p->peak;
         if (!poison_intact(arena + at, end - at))
-            return err_set(e, ERR_INTERNAL, "check: memory was written after its last reader, "
-                                            "in bytes %zu..%zu of the arena", at, end);
+            return err_set(e, ERR_INTERNAL,
+                           "check: memory was written after its last reader, "
+                           "in bytes %zu..%zu of the arena",
+                           at, end);
         at = next ? data_end(next) : p->peak;
     }
     return OK;

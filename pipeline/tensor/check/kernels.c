@@ -35,8 +35,10 @@ static enum code check_results(const struct run *run, struct err *e)
         if (!run->out[i]) continue;
         int64_t at = poison_find(run->out[i], shape_count(run->out_shape[i]));
         if (at >= 0)
-            return err_set(e, ERR_INTERNAL, "check: %s left element %lld of result %d unwritten, or computed it "
-                           "from memory that is not its own", op_name(run->node->op), (long long)at, i);
+            return err_set(e, ERR_INTERNAL,
+                           "check: %s left element %lld of result %d unwritten, or computed it "
+                           "from memory that is not its own",
+                           op_name(run->node->op), (long long)at, i);
     }
     return OK;
 }
@@ -52,14 +54,16 @@ enum code check_call(kernel_fn *fn, const struct run *run, struct err *e)
     if (rc) return rc;
     for (int i = 0; i < NODE_INPUTS; i++)
         if (before[i] != digest_input(run, i))
-            return err_set(e, ERR_INTERNAL, "check: %s changed its input %d", op_name(run->node->op), i);
+            return err_set(e, ERR_INTERNAL, "check: %s changed its input %d",
+                           op_name(run->node->op), i);
     return check_results(run, e);
 }
 
 static enum code check_kernel(const struct run *run, struct err *e)
 {
     kernel_fn *fn = kernels_cpu()->fn[run->node->op];
-    if (!fn) return err_set(e, ERR_INTERNAL, "backend cpu has no operator %s", op_name(run->node->op));
+    if (!fn)
+        return err_set(e, ERR_INTERNAL, "backend cpu has no operator %s", op_name(run->node->op));
     return check_call(fn, run, e);
 }
 
@@ -78,4 +82,7 @@ static const struct kernels table = {
     .red_zone = CHECK_RED_ZONE,
 };
 
-const struct kernels *kernels_check(void) { return &table; }
+const struct kernels *kernels_check(void)
+{
+    return &table;
+}

@@ -7,7 +7,10 @@
 #define N 10
 
 /* One crime at a time, committed by the silu node. */
-static enum code good(const struct run *run, struct err *e) { return toy_kernel(run, e); }
+static enum code good(const struct run *run, struct err *e)
+{
+    return toy_kernel(run, e);
+}
 
 static enum code past_the_end(const struct run *run, struct err *e)
 {
@@ -63,14 +66,21 @@ static enum code past_workspace(const struct run *run, struct err *e)
     return toy_kernel(run, e);
 }
 
-static const struct { kernel_fn *fn; const char *line; } crimes[] = {
+static const struct {
+    kernel_fn *fn;
+    const char *line;
+} crimes[] = {
     {past_the_end, "check: unary#1 wrote outside its buffers: after unary#1 [10]"},
     {before_the_start, "check: unary#1 wrote outside its buffers: before unary#1 [10]"},
-    {past_its_input, "check: unary left element 0 of result 0 unwritten, or computed it from memory that is not its own"},
+    {past_its_input, "check: unary left element 0 of result 0 unwritten, or computed it from "
+                     "memory that is not its own"},
     {writes_input, "check: unary changed its input 0"},
-    {forgets_one, "check: unary left element 7 of result 0 unwritten, or computed it from memory that is not its own"},
-    {adds_to_result, "check: unary left element 0 of result 0 unwritten, or computed it from memory that is not its own"},
-    {trusts_workspace, "check: unary left element 2 of result 0 unwritten, or computed it from memory that is not its "
+    {forgets_one, "check: unary left element 7 of result 0 unwritten, or computed it from memory "
+                  "that is not its own"},
+    {adds_to_result, "check: unary left element 0 of result 0 unwritten, or computed it from "
+                     "memory that is not its own"},
+    {trusts_workspace, "check: unary left element 2 of result 0 unwritten, or computed it from "
+                       "memory that is not its "
                        "own"},
     {past_workspace, "check: unary#1 wrote outside its buffers: after a workspace"},
     {good, ""},
@@ -79,7 +89,9 @@ static const struct { kernel_fn *fn; const char *line; } crimes[] = {
 static kernel_fn *suspect;
 static enum code suspicious(const struct run *run, struct err *e)
 {
-    return check_call(run->node->op == OP_unary && run->node->attr.unary.kind == UNARY_SILU ? suspect : toy_kernel,
+    return check_call(run->node->op == OP_unary && run->node->attr.unary.kind == UNARY_SILU
+                          ? suspect
+                          : toy_kernel,
                       run, e);
 }
 
@@ -122,7 +134,7 @@ static float *grave;
 static enum code digs(const struct run *run, struct err *e)
 {
     enum code rc = toy_kernel(run, e);
-    grave[1500] = 1;                 /* beyond what lies there now */
+    grave[1500] = 1; /* beyond what lies there now */
     return rc;
 }
 
@@ -173,7 +185,8 @@ int main(void)
     for (size_t i = 0; i < sizeof crimes / sizeof *crimes; i++) {
         struct err e = {0};
         run_suspect(crimes[i].fn, &e);
-        is_str(e.text, crimes[i].line, "found: %s", *crimes[i].line ? crimes[i].line : "nothing, in a good kernel");
+        is_str(e.text, crimes[i].line, "found: %s",
+               *crimes[i].line ? crimes[i].line : "nothing, in a good kernel");
     }
     test_dead();
     test_poison();

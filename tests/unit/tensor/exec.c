@@ -41,10 +41,14 @@ void *aligned_alloc(size_t align, size_t n)
 #define COUNTED 0
 #endif
 
-static const float weight[6] = {1, 2, 3, 4, 5, 6}, pixels[6] = {1, -1, 2, -2, 3, -3}, others[6] = {9, 8, 7, 6, 5, 4};
+static const float weight[6] = {1, 2, 3, 4, 5, 6}, pixels[6] = {1, -1, 2, -2, 3, -3},
+                   others[6] = {9, 8, 7, 6, 5, 4};
 
 /* x [2,3] -> linear -> silu -> scale -> mse, and the gradient of the weight. */
-struct small { struct graph *g; struct value x, y, dw; };
+struct small {
+    struct graph *g;
+    struct value x, y, dw;
+};
 
 static enum code small_make(struct small *s, struct err *e)
 {
@@ -54,7 +58,8 @@ static enum code small_make(struct small *s, struct err *e)
     s->x = graph_input(s->g, "x", DTYPE_F32, SHAPE(2, 3));
     struct value w = graph_trained(s->g, "w", SHAPE(2, 3), weight);
     struct value h = op_linear(s->g, s->x, w, VALUE_NONE);
-    for (int i = 0; i < 70; i++) h = op_unary(s->g, h, UNARY_SILU);     /* long enough that the lists grow */
+    for (int i = 0; i < 70; i++)
+        h = op_unary(s->g, h, UNARY_SILU); /* long enough that the lists grow */
     s->y = op_reshape(s->g, op_scale(s->g, h, 2), SHAPE(4));
     graph_keep(s->g, s->y);
     struct value n = graph_param(s->g, "ones", SHAPE(2), ones);
@@ -73,7 +78,8 @@ static void test_refused(void)
     struct kernels poor = toy;
     poor.fn[OP_linear_dw] = NULL;
     plan_make(&p, s.g, &poor, &e);
-    is_code(exec_make(&x, s.g, p, &e), ERR_INTERNAL, &e, "an operator that the backend lacks is refused");
+    is_code(exec_make(&x, s.g, p, &e), ERR_INTERNAL, &e,
+            "an operator that the backend lacks is refused");
     is_str(e.text, "backend toy has no operator linear_dw", "before the first run, by name");
     plan_free(p);
     plan_make(&p, s.g, &toy, &e);
@@ -82,7 +88,8 @@ static void test_refused(void)
     is_str(e.text, "input \"x\" was never bound", "by name");
     exec_free(x);
     graph_keep(s.g, op_scale(s.g, s.y, 3));
-    is_code(exec_make(&x, s.g, p, &e), ERR_INTERNAL, &e, "a graph that grew after its plan is refused");
+    is_code(exec_make(&x, s.g, p, &e), ERR_INTERNAL, &e,
+            "a graph that grew after its plan is refused");
     plan_free(p);
     graph_free(s.g);
 }
@@ -144,7 +151,8 @@ static void test_two_execs(void)
     ok(!memcmp(exec_data(a, s.y), alone, sizeof alone), "and leaves the first one's results alone");
     exec_bind(b, s.x, pixels);
     exec_run(b, &e);
-    ok(!memcmp(exec_data(b, s.y), alone, sizeof alone), "with the same inputs it gives the same bytes");
+    ok(!memcmp(exec_data(b, s.y), alone, sizeof alone),
+       "with the same inputs it gives the same bytes");
     exec_free(a);
     exec_free(b);
     plan_free(p);
@@ -157,7 +165,8 @@ static void test_leaves_kept(void)
     struct exec *x;
     struct err e = {0};
     graph_make(&g, NULL);
-    struct value in = graph_input(g, "x", DTYPE_F32, SHAPE(6)), view = op_reshape(g, in, SHAPE(2, 3));
+    struct value in = graph_input(g, "x", DTYPE_F32, SHAPE(6)),
+                 view = op_reshape(g, in, SHAPE(2, 3));
     struct value empty = op_slice(g, in, 0, 2, 0), grad;
     graph_keep(g, view);
     graph_keep(g, empty);

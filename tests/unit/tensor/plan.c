@@ -9,7 +9,11 @@
 #define GRAPHS 300
 #define MOST 128
 
-struct dice { struct philox_key key; uint64_t graph; uint32_t rolls; };
+struct dice {
+    struct philox_key key;
+    uint64_t graph;
+    uint32_t rolls;
+};
 
 static int64_t roll(struct dice *d, uint32_t bound)
 {
@@ -27,18 +31,16 @@ static struct value random_op(struct graph *g, struct dice *d, struct value a, s
 {
     int64_t rows = graph_dim(g, a, 0), width = graph_dim(g, a, 1);
     switch (roll(d, 6)) {
-    case 0:
-        return op_scale(g, a, 2);
+    case 0: return op_scale(g, a, 2);
     case 1:
-        return shape_equal(graph_shape(g, a), graph_shape(g, b)) ? op_add(g, a, b) : op_add(g, a, a);
+        return shape_equal(graph_shape(g, a), graph_shape(g, b)) ? op_add(g, a, b)
+                                                                 : op_add(g, a, a);
     case 2:
-        return rows == graph_dim(g, b, 0) && width < 200 ? op_concat(g, a, b, 1) : op_scale(g, a, 1);
-    case 3:
-        return op_slice(g, a, 1, 0, roll(d, (uint32_t)width + 1));
-    case 4:
-        return op_reshape(g, a, SHAPE(width, rows));
-    default:
-        return op_unary(g, a, UNARY_GELU);
+        return rows == graph_dim(g, b, 0) && width < 200 ? op_concat(g, a, b, 1)
+                                                         : op_scale(g, a, 1);
+    case 3: return op_slice(g, a, 1, 0, roll(d, (uint32_t)width + 1));
+    case 4: return op_reshape(g, a, SHAPE(width, rows));
+    default: return op_unary(g, a, UNARY_GELU);
     }
 }
 
@@ -74,7 +76,9 @@ static int lives_after(const struct graph *g, const struct plan *p, int32_t root
     return 0;
 }
 
-struct span { size_t begin, end; };
+struct span {
+    size_t begin, end;
+};
 
 static int spans_meet(struct span a, struct span b)
 {
@@ -93,8 +97,9 @@ static int spans_at(const struct graph *g, const struct plan *p, int i, struct s
         spans[n++] = (struct span){at, at + shape_bytes(x->shape)};
     }
     size_t scratch = toy_workspace(g, graph_node(g, i));
-    if (scratch) spans[n++] = (struct span){p->buffers[p->of_node[i]].offset,
-                                            p->buffers[p->of_node[i]].offset + scratch};
+    if (scratch)
+        spans[n++] = (struct span){p->buffers[p->of_node[i]].offset,
+                                   p->buffers[p->of_node[i]].offset + scratch};
     return n;
 }
 
@@ -134,7 +139,8 @@ static void test_random(const struct kernels *k, uint64_t seed)
         struct graph *g = random_graph(&d);
         struct plan *p = NULL;
         struct err e = {0};
-        if (graph_finish(g, &e) || plan_make(&p, g, k, &e)) printf("#   graph %d: %s\n", (int)i, e.text);
+        if (graph_finish(g, &e) || plan_make(&p, g, k, &e))
+            printf("#   graph %d: %s\n", (int)i, e.text);
         int graph_bad = !p || overlaps(g, p);
         if (graph_bad) printf("#   graph %d overlaps\n", (int)i);
         bad += graph_bad;
