@@ -118,6 +118,20 @@ static int overlaps(const struct graph *g, const struct plan *p)
     return bad;
 }
 
+/* No plan can need less than the most that lives at once. */
+static size_t least_peak(const struct graph *g, const struct plan *p)
+{
+    static struct span spans[4 * MOST];
+    size_t most = 0;
+    for (int i = 0; i < graph_nodes(g); i++) {
+        int n = p->runs[i] ? spans_at(g, p, i, spans) : 0;
+        size_t sum = 0;
+        for (int a = 0; a < n; a++) sum += plan_round(spans[a].end - spans[a].begin);
+        if (sum > most) most = sum;
+    }
+    return most;
+}
+
 static int runs_to_peak(struct graph *g, const struct plan *p)
 {
     static float data[16 * 64];
@@ -134,6 +148,7 @@ static int runs_to_peak(struct graph *g, const struct plan *p)
 static void test_random(const struct kernels *k, uint64_t seed)
 {
     int bad = 0, short_of = 0;
+    size_t peaks = 0, least = 0;
     for (uint64_t i = 0; i < GRAPHS; i++) {
         struct dice d = {philox_key(seed, PHILOX_TEST), i, 0};
         struct graph *g = random_graph(&d);
@@ -145,10 +160,15 @@ static void test_random(const struct kernels *k, uint64_t seed)
         if (graph_bad) printf("#   graph %d overlaps\n", (int)i);
         bad += graph_bad;
         short_of += !p || !runs_to_peak(g, p);
+        peaks += plan_peak(p);
+        least += least_peak(g, p);
         plan_free(p);
         graph_free(g);
     }
     ok(!bad, "%s: no buffers that live together overlap, in %d random graphs", k->backend, GRAPHS);
+    if (!k->red_zone)
+        ok(peaks < least * 1.05, "%s: plans waste %.1f %% over the most that lives at once",
+           k->backend, 100.0 * (double)(peaks - least) / (double)least);
     ok(!short_of, "%s: the planned peak is the measured peak", k->backend);
 }
 
