@@ -6,17 +6,10 @@
 #include "pipeline/model/layers.h"
 #include "pipeline/model/networks.h"
 
-/* Transformers before 5 write "text_model." before every name; some newer files do not. */
-static struct net text_model(struct graph *g, struct weights *w)
-{
-    struct net bare = {.g = g, .w = w}, usual = net_at(bare, "text_model");
-    return net_has(usual, "embeddings.token_embedding") ? usual : bare;
-}
-
 struct value clip_text_build(struct graph *g, const struct clip_text_config *c, struct weights *w,
                              struct value ids, struct value extra)
 {
-    struct net n = text_model(g, w);
+    struct net n = net_at((struct net){.g = g, .w = w}, "text_model");
     int64_t T = graph_dim(g, ids, 1), C = c->hidden;
     if (T > c->positions)
         return graph_fail(g, ERR_INPUT, "text of %lld tokens; the model has %d positions", (long long)T, c->positions);

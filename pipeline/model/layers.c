@@ -23,13 +23,6 @@ struct net net_at(struct net n, const char *fmt, ...)
     return inner;
 }
 
-int net_has(struct net n, const char *name)
-{
-    char full[200];
-    snprintf(full, sizeof full, "%s%s.weight", n.at, name);
-    return weights_find(n.w, full) != NULL;
-}
-
 int64_t channels_of(struct net n, struct value x)
 {
     return value_is(x) ? graph_dim(n.g, x, graph_shape(n.g, x).rank - 1) : 0;

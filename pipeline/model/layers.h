@@ -20,7 +20,6 @@ struct net {
     char at[112];              /* "" or a path that ends with a dot */
 };
 struct net net_at(struct net n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-int net_has(struct net n, const char *name);                        /* is <at><name>.weight in the checkpoint? */
 
 int64_t channels_of(struct net n, struct value x);                  /* the last dimension; 0 for VALUE_NONE */
 

@@ -13,17 +13,15 @@ static struct value resnet(struct net n, const struct vae_config *c, struct valu
     return layer_resnet(n, (struct resnet){.out = out, .groups = c->norm_groups, .eps = VAE_EPS}, x, VALUE_NONE);
 }
 
-/* y = x + to_out(softmax(q k^T / sqrt(C)) v) on the group norm of x: one head as wide as the block. Files written before
- * 2023, the genuine SD 1.5 one among them, have the older names. */
+/* y = x + to_out(softmax(q k^T / sqrt(C)) v) on the group norm of x: one head as wide as the block. */
 static struct value attention(struct net n, const struct vae_config *c, struct value x)
 {
-    int old = net_has(n, "query");
     int64_t C = channels_of(n, x);
     struct value h = tokens_of(n, layer_group_norm(n, "group_norm", x, c->norm_groups, VAE_EPS, 0));
-    struct value q = layer_linear(n, old ? "query" : "to_q", h, C);
-    struct value k = layer_linear(n, old ? "key" : "to_k", h, C);
-    struct value v = layer_linear(n, old ? "value" : "to_v", h, C);
-    h = layer_linear(n, old ? "proj_attn" : "to_out.0", layer_attention(n, q, k, v, 1, 0), C);
+    struct value q = layer_linear(n, "to_q", h, C);
+    struct value k = layer_linear(n, "to_k", h, C);
+    struct value v = layer_linear(n, "to_v", h, C);
+    h = layer_linear(n, "to_out.0", layer_attention(n, q, k, v, 1, 0), C);
     return op_add(n.g, x, image_of(n, h, x));
 }
 
