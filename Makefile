@@ -23,9 +23,9 @@ say  = $(if $(V),,@printf '  %-7s %s\n' '$1' '$2')
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.SUFFIXES:
 .SECONDARY:
-MAKEFLAGS += --no-builtin-rules
+JOBS ?= $(shell nproc)
+MAKEFLAGS += --no-builtin-rules --jobs=$(JOBS)
 
 # ---- dependencies and probes: asked once, kept in $(B)/found.mk; `make info` asks again ------------------------------
 
@@ -75,7 +75,6 @@ $(DEPS_STAMP):
 # ---- sources ---------------------------------------------------------------------------------------------------------
 
 ROOMS := cli workers coordinator pipeline proto base
-KNOWS_base :=
 KNOWS_proto := base
 KNOWS_pipeline := base
 KNOWS_coordinator := proto base
@@ -169,32 +168,32 @@ $(call program,engram-coordinator,coordinator)
 $(if $(MPI),$(call program,engram-worker,workers))
 
 # ---- tests and bench: a .c file outside support/ is a program and links the rooms whose headers it includes ----------
+# slow_*.c and slow_*.sh run in test-all only.
 
-TEST_C := $(filter tests/%.c,$(C_FILES))
-BENCH_C := $(filter bench/%.c,$(C_FILES))
-# slow_*: only in test-all
-OWN_C := $(foreach f,$(TEST_C) $(BENCH_C),$(if $(findstring /support/,$f),,$f))
+TEST_C := $(filter tests/%.c bench/%.c,$(C_FILES))
+OWN_C := $(foreach f,$(TEST_C),$(if $(findstring /support/,$f),,$f))
 top_folder = $(firstword $(subst /, ,$(1:tests/%=%)))
 support = $(sort $(filter $(dir $1)support/%.c tests/$(top_folder)/support/%.c,$(TEST_C)))
-INCLUDED := $(if $(TEST_C)$(BENCH_C),$(shell grep -o '^ *\# *include "[a-z]*/' $(TEST_C) $(BENCH_C) /dev/null \
+INCLUDED := $(if $(TEST_C),$(shell grep -o '^ *\# *include "[a-z]*/' $(TEST_C) /dev/null \
 	| sed 's|:.*"|=|; s|/$$||' | sort -u))
 rooms_of = $(filter $(ROOMS),$(sort $(foreach f,$1 $(support),$(patsubst $f=%,%,$(filter $f=%,$(INCLUDED))))))
 NEED_MPI := $(if $(MPI),,$(foreach f,$(OWN_C),$(if $(filter workers,$(rooms_of))$(findstring tests/comm/,$f),$f)))
 $(foreach f,$(OWN_C),$(eval $(call PROGRAM_RULE,$(B)/$(f:.c=),$(call object,$f $(call support,$f)),$(call rooms_of,$f))))
 
 T ?= tests/
-TESTS_ALL := $(filter $(T:%=%%),$(filter tests/%,$(OWN_C)) $(foreach d,cli cluster house,$(filter tests/$d/%.sh,$(TREE))))
-TESTS_ALL := $(foreach f,$(TESTS_ALL),$(if $(findstring /support/,$f),,$f))
+SCRIPTS := $(sort $(shell find tests -name '*.sh' -perm -u+x ! -path '*/support/*'))
+TESTS_ALL := $(filter $(T:%=%%),$(filter tests/%,$(OWN_C)) $(SCRIPTS))
 TESTS := $(foreach f,$(TESTS_ALL),$(if $(findstring /slow_,$f),,$f))
 test_programs = $(patsubst %.c,$(B)/%,$(filter %.c,$(filter-out $(NEED_MPI),$1)))
-run_tests = ENGRAM_BIN=$(abspath $(BIN)) tests/run $(B) $(NEED_MPI:%=--no-mpi=%) $1
+run_tests = ENGRAM_BIN=$(abspath $(BIN)) CC='$(CC)' ENGRAM_HEADER_FLAGS='$(PKG_CFLAGS) $(MPI_CFLAGS)' \
+	JOBS=$(JOBS) tests/run $(B) $(NEED_MPI:%=--no-mpi=%) $1
 
 # ---- goals -----------------------------------------------------------------------------------------------------------
 
 .PHONY: all test test-all demo bench lint lint-quick fmt info help install deps clean FORCE
 all: $(PROGRAMS) ## programs: build/engram, build/engram-coordinator, build/engram-worker
 
-test: $(PROGRAMS) $(call test_programs,$(TESTS)) ## all quick tests; T="tests/parity tests/cli" picks by prefix
+test: $(if $(filter %.sh,$(TESTS)),$(PROGRAMS)) $(call test_programs,$(TESTS)) ## all quick tests; T="tests/parity tests/cli" picks by prefix
 	@$(call run_tests,$(TESTS))
 
 test-all: $(PROGRAMS) $(call test_programs,$(TESTS_ALL)) ## and the slow ones, ENGRAM_TEST_ALL=1 in their environment
@@ -229,7 +228,7 @@ info: ## what was found, where, and what is off
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
-	@echo '  also: V=1 SAN=1 SAN=thread CUDA=0 WERROR=1 DEPS=0 BUILD=.. CC=.. CFLAGS=.. PREFIX=.. print-VARIABLE'
+	@echo '  also: JOBS=n V=1 SAN=1 SAN=thread CUDA=0 WERROR=1 DEPS=0 BUILD=.. CC=.. CFLAGS=.. PREFIX=.. print-VARIABLE'
 
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/engram
