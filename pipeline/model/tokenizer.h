@@ -31,7 +31,7 @@ int32_t tokenizer_pad(const struct tokenizer *t);
 /* Raw vocabulary look-up without BPE, e.g. "ktn" -> 42170; -1: absent. */
 int32_t tokenizer_lookup(const struct tokenizer *t, const char *piece);
 /* Of the vocabulary in order of ids and of the merges in order of rank, however the files are formatted; added tokens do
- * not matter. All zero: no memory. */
+ * not matter. */
 struct hash tokenizer_hash(const struct tokenizer *t);
 
 struct encoded {

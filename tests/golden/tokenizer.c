@@ -1,0 +1,78 @@
+/* Every line of tokenize.txt: what transformers' slow CLIPTokenizer made of it, with <rex> added (see README.md). */
+#include "pipeline/model/tokenizer.h"
+#include "tests/tap.h"
+
+#include <jansson.h>
+
+#define LENGTH_MOST 77
+
+static struct {
+    const struct tokenizer *t;
+    const char *name;
+    int line, wrong;
+} at;
+
+static void show(const char *what, const int32_t *ids, int n)
+{
+    printf("#   %s", what);
+    for (int i = 0; i < n; i++) printf(" %d", (int)ids[i]);
+    printf("\n");
+}
+
+static void compare(const char *text, const json_t *want)
+{
+    int32_t got[LENGTH_MOST], expected[LENGTH_MOST];
+    int n = (int)json_array_size(want);
+    struct encoded x;
+    struct err e;
+    enum code rc = tokenizer_encode(at.t, text, got, tokenizer_length(at.t), &x, &e);
+    int same = !rc && n == tokenizer_length(at.t);
+    for (int i = 0; same && i < n; i++) expected[i] = (int32_t)json_integer_value(json_array_get(want, (size_t)i));
+    same = same && !memcmp(got, expected, (size_t)n * sizeof *got) && got[x.end] == tokenizer_end(at.t) &&
+           x.end == x.n - 1 && x.n_full >= x.n;
+    if (same) return;
+    at.wrong++;
+    printf("# %s line %d: \"%s\"%s%s\n", at.name, at.line, text, rc ? ": " : "", rc ? e.text : "");
+    if (rc || n != tokenizer_length(at.t)) return;
+    show("got ", got, n);
+    show("want", expected, n);
+}
+
+static void compare_file(const char *path)
+{
+    char line[1 << 16];
+    FILE *f = fopen(path, "r");
+    at.line = at.wrong = 0;
+    while (f && fgets(line, sizeof line, f)) {
+        json_t *entry = json_loads(line, JSON_ALLOW_NUL, NULL);
+        const char *text = json_string_value(json_object_get(entry, "text"));
+        at.line++;
+        if (text) compare(text, json_object_get(entry, "ids"));
+        else at.wrong++;
+        json_decref(entry);
+    }
+    if (f) fclose(f);
+    ok(at.line >= 200, "%s has the texts of strings.py: %d", path, at.line);
+    is_int(at.wrong, 0, "%s: every text becomes the reference's ids", at.name);
+}
+
+int main(void)
+{
+    static const char *const cases[] = {"classic", "ragged", "micro", "storybook"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[256];
+        struct err e;
+        struct tokenizer *t;
+        int32_t id;
+        snprintf(path, sizeof path, "tests/golden/%s/model/tokenizer", cases[i]);
+        if (!is_code(tokenizer_open(&t, path, &e), OK, &e, "%s opens", path)) continue;
+        is_code(tokenizer_add(t, "<rex>", &id, &e), OK, &e, "<rex> is added");
+        is_int(id, tokenizer_vocab(t), "it gets the next free id");
+        at.t = t;
+        at.name = cases[i];
+        snprintf(path, sizeof path, "tests/golden/%s/tokenize.txt", cases[i]);
+        compare_file(path);
+        tokenizer_close(t);
+    }
+    return done_testing();
+}
