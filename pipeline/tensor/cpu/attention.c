@@ -1,0 +1,318 @@
+/* attention.c - softmax(scale q k^T) v per head, and its gradients; no [T, S] matrix ever exists.
+ *
+ * Forward: a task is one sample, one head, 192 queries. It walks the keys in blocks of 128 and keeps, per query, the
+ * largest score m and the sum l of exp(score - m); what was summed under an older m is scaled down (Milakov and
+ * Gimelshein's running softmax). A query meets the same blocks whatever task it is in, so its bytes depend on nothing else.
+ *
+ * Backward: a task is one sample and head, because dk and dv gather from all queries: blocks of 48 queries in order.
+ * Whole rows of P fit (48 x S), so scores are computed once:
+ *     P = softmax,  dP = dy v^T,  dS = scale P (dP - sum_s P dP)
+ *     dv += P^T dy,  dk += dS^T q,  dq = dS k
+ */
+#include "base/parallel.h"
+#include "pipeline/tensor/cpu/cpu.h"
+#include "pipeline/tensor/cpu/simd.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+enum { QUERIES = 192, KEYS = 128, QUERIES_BACK = 48 };
+
+struct attention {
+    const struct run *run;
+    const float *dy, *q, *k, *v;
+    float *y, *dq, *dk, *dv;
+    int64_t samples, tokens, keys, channels, heads, width, query_tasks;
+    float scale;
+    int causal;
+    size_t scratch;
+};
+
+/* scale * score of 8 keys from s; -inf for those at or behind `end`. */
+static inline v8 scores(const float *row, int64_t s, int64_t end, v8 scale)
+{
+    v8 x = v8_load(row + s) * scale;
+    if (s + 8 <= end) return x;
+    int32_t left = (int32_t)(end - s);
+    return v8_select((v8i){0, 1, 2, 3, 4, 5, 6, 7} < left, x, v8_set(-INFINITY));
+}
+
+/* row[0..width) of scores becomes exp(scale score - m), zero from `end` on; width is a multiple of 8. Returns the sum;
+ * *m goes from the largest seen before to the largest seen now. */
+static float softmax_row(float *row, int64_t width, int64_t end, float scale, float *m)
+{
+    v8 most = v8_set(*m), by = v8_set(scale), sum = v8_set(0.0f);
+    for (int64_t s = 0; s < end; s += 8) most = v8_at_least(scores(row, s, end, by), most);
+    *m = v8_max(most);
+    v8 top = v8_set(*m);
+    for (int64_t s = 0; s < width; s += 8) {
+        v8 p = s < end ? v8_exp(scores(row, s, end, by) - top) : v8_set(0.0f);
+        v8_store(row + s, p);
+        sum += p;
+    }
+    return v8_sum(sum);
+}
+
+static void scale_row(float *row, int64_t n, float by)
+{
+    for (int64_t i = 0; i < n; i += 8)
+        v8_store_n(row + i, v8_load_n(row + i, n - i) * v8_set(by), n - i);
+}
+
+static int64_t round8(int64_t n)
+{
+    return (n + 7) / 8 * 8;
+}
+
+/* How many of the keys first.. a query may see, of `keys` at most. */
+static int64_t visible(const struct attention *x, int64_t query, int64_t first, int64_t keys)
+{
+    if (!x->causal || query + 1 >= first + keys) return keys;
+    return query + 1 > first ? query + 1 - first : 0;
+}
+
+static void attention_task(void *args, long t)
+{
+    const struct attention *x = args;
+    int64_t block = t % x->query_tasks, head = t / x->query_tasks % x->heads,
+            s = t / x->query_tasks / x->heads;
+    int64_t first = block * QUERIES, n = cpu_min(QUERIES, x->tokens - first), d = x->width,
+            C = x->channels;
+    const float *q = x->q + (s * x->tokens + first) * C + head * d;
+    float *y = x->y + (s * x->tokens + first) * C + head * d;
+    float *p = cpu_scratch(x->run, 0, x->scratch), *m = p + QUERIES * KEYS, *l = m + QUERIES;
+    float *k_packed = l + QUERIES, *v_packed = k_packed + cpu_product_packed(d, KEYS);
+
+    for (int64_t i = 0; i < n; i++) m[i] = -INFINITY, l[i] = 0;
+    if (x->keys == 0)
+        for (int64_t i = 0; i < n; i++) memset(y + i * C, 0, (size_t)d * sizeof *y);
+    for (int64_t at = 0; at < x->keys; at += KEYS) {
+        if (x->causal && at >= first + n) break;
+        int64_t keys = cpu_min(KEYS, x->keys - at);
+        const float *k = x->k + (s * x->keys + at) * C + head * d,
+                    *v = x->v + (s * x->keys + at) * C + head * d;
+        cpu_product_pack_transposed(k_packed, k, C, d, keys);
+        cpu_product_pack(v_packed, v, C, keys, d);
+        cpu_product(&(struct product){.m = n,
+                                      .n = keys,
+                                      .k = d,
+                                      .a = q,
+                                      .a_row = C,
+                                      .a_step = 1,
+                                      .b = k_packed,
+                                      .c = p,
+                                      .c_row = KEYS});
+        for (int64_t i = 0; i < n; i++) {
+            float before = m[i];
+            float sum = softmax_row(p + i * KEYS, round8(keys), visible(x, first + i, at, keys),
+                                    x->scale, &m[i]);
+            float shrink = at ? v8_exp(v8_set(before - m[i]))[0] : 0.0f;
+            l[i] = l[i] * shrink + sum;
+            if (at && shrink != 1.0f) scale_row(y + i * C, d, shrink);
+        }
+        cpu_product(&(struct product){.m = n,
+                                      .n = d,
+                                      .k = keys,
+                                      .a = p,
+                                      .a_row = KEYS,
+                                      .a_step = 1,
+                                      .b = v_packed,
+                                      .c = y,
+                                      .c_row = C,
+                                      .start = at ? PRODUCT_ADD : PRODUCT_SET});
+    }
+    if (x->keys > 0)
+        for (int64_t i = 0; i < n; i++) scale_row(y + i * C, d, 1.0f / l[i]);
+}
+
+static size_t attention_scratch(int64_t width)
+{
+    return sizeof(float) * (size_t)(QUERIES * KEYS + 2 * QUERIES + cpu_product_packed(width, KEYS) +
+                                    cpu_product_packed(KEYS, width));
+}
+
+static struct attention attention_layout(struct shape q, struct shape k, struct attention_attr a)
+{
+    return (struct attention){.samples = q.dim[0],
+                              .tokens = q.dim[1],
+                              .channels = q.dim[2],
+                              .keys = k.dim[1],
+                              .heads = a.heads,
+                              .width = q.dim[2] / a.heads,
+                              .query_tasks = cpu_ceil(q.dim[1], QUERIES),
+                              .scale = a.scale,
+                              .causal = a.causal};
+}
+
+/* Reads q once, k and v once per 192 queries. */
+CPU_KERNEL(attention)
+{
+    (void)e;
+    struct attention x =
+        attention_layout(run->in_shape[0], run->in_shape[1], run->node->attr.attention);
+    assert(x.width * x.heads == x.channels);
+    x.run = run;
+    x.q = run->in[0], x.k = run->in[1], x.v = run->in[2], x.y = run->out[0];
+    x.scratch = attention_scratch(x.width);
+    if (x.width) parallel_for((long)(x.samples * x.heads * x.query_tasks), attention_task, &x);
+    return OK;
+}
+
+/* Per-thread buffers of the backward pass. */
+struct back {
+    float *p, *dp, *k_turned, *v_turned, *k, *q, *dy;
+    int64_t row;
+    size_t floats;
+};
+
+static struct back back_layout(const struct attention *x, float *at)
+{
+    int64_t row = (x->keys + 15) / 16 * 16, d = (x->width + 15) / 16 * 16;
+    struct back b = {.row = row};
+    float *begin = at;
+    b.p = at, at += QUERIES_BACK * row;
+    b.dp = at, at += QUERIES_BACK * row;
+    b.k_turned = at, at += x->width * row;
+    b.v_turned = at, at += x->width * row;
+    b.k = at, at += x->keys * d;
+    b.q = at, at += QUERIES_BACK * d;
+    b.dy = at, at += QUERIES_BACK * d;
+    b.floats = (size_t)(at - begin);
+    return b;
+}
+
+/* P, and in dp dS, of n queries. */
+static void back_rows(const struct attention *x, const struct back *b, int64_t first, int64_t n,
+                      int need_ds)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float *p = b->p + i * b->row, *dp = b->dp + i * b->row, m = -INFINITY;
+        int64_t width = round8(x->keys);
+        float sum = softmax_row(p, width, visible(x, first + i, 0, x->keys), x->scale, &m);
+        scale_row(p, width, 1.0f / sum);
+        if (!need_ds) continue;
+        v4d total = {0};
+        for (int64_t s = 0; s < x->keys; s += 8) {
+            v8 a = v8_load_n(p + s, x->keys - s), g = v8_load_n(dp + s, x->keys - s);
+            total += v8_low(a) * v8_low(g) + v8_high(a) * v8_high(g);
+        }
+        v8 mean = v8_set((float)((total[0] + total[2]) + (total[1] + total[3]))),
+           by = v8_set(x->scale);
+        for (int64_t s = 0; s < x->keys; s += 8)
+            v8_store_n(dp + s, v8_load(p + s) * (v8_load_n(dp + s, x->keys - s) - mean) * by,
+                       x->keys - s);
+    }
+}
+
+static void clear_head(float *to, int64_t rows, int64_t ld, int64_t width)
+{
+    for (int64_t i = 0; to && i < rows; i++) memset(to + i * ld, 0, (size_t)width * sizeof *to);
+}
+
+static void attention_dx_task(void *args, long t)
+{
+    const struct attention *x = args;
+    int64_t head = t % x->heads, s = t / x->heads, d = x->width, C = x->channels, S = x->keys;
+    int64_t queries = s * x->tokens * C + head * d, keyed = s * S * C + head * d;
+    struct back b = back_layout(x, cpu_scratch(x->run, 0, x->scratch));
+    const float *q = x->q + queries, *dy = x->dy + queries, *k = x->k + keyed, *v = x->v + keyed;
+    float *dq = x->dq ? x->dq + queries : NULL, *dk = x->dk ? x->dk + keyed : NULL,
+          *dv = x->dv ? x->dv + keyed : NULL;
+    if (x->tokens == 0 || S == 0) {
+        clear_head(dq, x->tokens, C, d);
+        clear_head(dk, S, C, d);
+        clear_head(dv, S, C, d);
+        return;
+    }
+    cpu_product_pack_transposed(b.k_turned, k, C, d, S);
+    cpu_product_pack_transposed(b.v_turned, v, C, d, S);
+    int64_t d16 = (d + 15) / 16 * 16;
+    for (int64_t at = 0; at < S; at += KEYS)
+        cpu_product_pack(b.k + at * d16, k + at * C, C, cpu_min(KEYS, S - at), d);
+    for (int64_t first = 0; first < x->tokens; first += QUERIES_BACK) {
+        int64_t n = cpu_min(QUERIES_BACK, x->tokens - first);
+        enum product_start start = first ? PRODUCT_ADD : PRODUCT_SET;
+        int need_ds = dq || dk;
+        cpu_product(&(struct product){.m = n,
+                                      .n = S,
+                                      .k = d,
+                                      .a = q + first * C,
+                                      .a_row = C,
+                                      .a_step = 1,
+                                      .b = b.k_turned,
+                                      .c = b.p,
+                                      .c_row = b.row});
+        if (need_ds)
+            cpu_product(&(struct product){.m = n,
+                                          .n = S,
+                                          .k = d,
+                                          .a = dy + first * C,
+                                          .a_row = C,
+                                          .a_step = 1,
+                                          .b = b.v_turned,
+                                          .c = b.dp,
+                                          .c_row = b.row});
+        back_rows(x, &b, first, n, need_ds);
+        if (dv) {
+            cpu_product_pack(b.dy, dy + first * C, C, n, d);
+            cpu_product(&(struct product){.m = S,
+                                          .n = d,
+                                          .k = n,
+                                          .a = b.p,
+                                          .a_row = 1,
+                                          .a_step = b.row,
+                                          .b = b.dy,
+                                          .c = dv,
+                                          .c_row = C,
+                                          .start = start});
+        }
+        if (dk) {
+            cpu_product_pack(b.q, q + first * C, C, n, d);
+            cpu_product(&(struct product){.m = S,
+                                          .n = d,
+                                          .k = n,
+                                          .a = b.dp,
+                                          .a_row = 1,
+                                          .a_step = b.row,
+                                          .b = b.q,
+                                          .c = dk,
+                                          .c_row = C,
+                                          .start = start});
+        }
+        for (int64_t at = 0; dq && at < S; at += KEYS)
+            cpu_product(&(struct product){.m = n,
+                                          .n = d,
+                                          .k = cpu_min(KEYS, S - at),
+                                          .a = b.dp + at,
+                                          .a_row = b.row,
+                                          .a_step = 1,
+                                          .b = b.k + at * d16,
+                                          .c = dq + first * C,
+                                          .c_row = C,
+                                          .start = at ? PRODUCT_ADD : PRODUCT_SET});
+    }
+}
+
+CPU_KERNEL(attention_dx)
+{
+    (void)e;
+    struct attention x =
+        attention_layout(run->in_shape[1], run->in_shape[2], run->node->attr.attention);
+    assert(x.width * x.heads == x.channels);
+    x.run = run;
+    x.dy = run->in[0], x.q = run->in[1], x.k = run->in[2], x.v = run->in[3];
+    x.dq = run->out[0], x.dk = run->out[1], x.dv = run->out[2];
+    x.scratch = back_layout(&x, NULL).floats * sizeof(float);
+    if (x.width) parallel_for((long)(x.samples * x.heads), attention_dx_task, &x);
+    return OK;
+}
+
+size_t cpu_attention_workspace(const struct graph *g, const struct node *node)
+{
+    int back = node->op == OP_attention_dx;
+    struct attention x = attention_layout(graph_shape(g, node->in[back]),
+                                          graph_shape(g, node->in[back + 1]), node->attr.attention);
+    return cpu_scratch_bytes(0, back ? back_layout(&x, NULL).floats * sizeof(float)
+                                     : attention_scratch(x.width));
+}

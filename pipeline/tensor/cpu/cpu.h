@@ -1,0 +1,102 @@
+/* cpu.h - the CPU backend from inside: what its files offer one another.
+ *
+ * float32, NHWC, one pool of threads. kernels.c holds the table; every other file is one family and its twin in
+ * cuda/ has the same functions in the same order. Rules that all of them keep:
+ *
+ * 1. Work is cut by shape, never by the number of threads, and every output element is one fixed sum of its own
+ *    inputs, so bytes depend neither on threads nor on the other samples of a batch.
+ * 2. Sums over samples (linear_dw, linear_indexed_dw, reduce, embed_dextra) first finish one sample, then add the
+ *    samples in order.
+ * 3. No allocation. Scratch comes from run->workspace: shared parts first, then one part per thread.
+ */
+#ifndef TENSOR_CPU_CPU_H
+#define TENSOR_CPU_CPU_H
+
+#include "pipeline/tensor/kernels.h"
+
+#define CPU_KERNEL(name) enum code cpu_##name(const struct run *run, struct err *e)
+#define OP(name, inputs, outputs, attr) CPU_KERNEL(name);
+#include "pipeline/tensor/ops.def"
+#undef OP
+
+/* Scratch of the families that need some, in bytes. */
+size_t cpu_matmul_workspace(const struct graph *g, const struct node *node);
+size_t cpu_conv_workspace(const struct graph *g, const struct node *node);
+size_t cpu_norm_workspace(const struct graph *g, const struct node *node);
+size_t cpu_attention_workspace(const struct graph *g, const struct node *node);
+
+/* The calling thread's part of a workspace: bytes each, behind `shared` bytes that belong to all. */
+void *cpu_scratch(const struct run *run, size_t shared, size_t bytes);
+size_t cpu_scratch_bytes(size_t shared, size_t bytes);
+
+/* Products. C += A B, with B packed in panels of 16 columns: panel[k][16], zeros behind the last column.
+ *
+ * An element of C is: what it starts from, plus block after block of k, each block a chain of fused multiply-adds
+ * from zero in the order of k. Nothing else enters: not the tile, not the row, not the column. */
+enum { PRODUCT_ROWS = 6, PRODUCT_COLUMNS = 16, PRODUCT_K = 320 };
+enum product_start {
+    PRODUCT_SET,
+    PRODUCT_ADD
+}; /* C starts from zero (or the bias), or from itself */
+
+struct product {
+    int64_t m, n, k;
+    const float *a; /* a(i, k) = a[i * a_row + k * a_step] */
+    int64_t a_row, a_step;
+    const float *b; /* packed k x n */
+    float *c;       /* c(i, j) = c[i * c_row + j] */
+    int64_t c_row;
+    enum product_start start;
+    const float *bias; /* [n] or NULL; with PRODUCT_SET only */
+};
+void cpu_product(const struct product *p);
+
+/* One tile of at most 6 rows x 16 columns with the rows of A named one by one, in segments of equal length:
+ * a[segment * 6 + row]. The way convolutions use it. b is one panel of segments * length rows. */
+void cpu_product_tile(int rows, const float *const *a, int64_t segments, int64_t length,
+                      const float *b, float *const *c, int columns, enum product_start start,
+                      const float *bias);
+
+/* Packs k rows x n columns into panels. b(k, n) = b[k * ld + n], or transposed b[n * ld + k]. */
+void cpu_product_pack(float *to, const float *b, int64_t ld, int64_t k, int64_t n);
+void cpu_product_pack_transposed(float *to, const float *b, int64_t ld, int64_t k, int64_t n);
+static inline int64_t cpu_product_packed(int64_t k, int64_t n) /* floats */
+{
+    return k * ((n + PRODUCT_COLUMNS - 1) / PRODUCT_COLUMNS * PRODUCT_COLUMNS);
+}
+
+/* How a long sum is cut: blocks of equal size (but the last), at most PRODUCT_K. */
+static inline int64_t cpu_product_block(int64_t k)
+{
+    int64_t blocks = (k + PRODUCT_K - 1) / PRODUCT_K;
+    return blocks > 1 ? ((k + blocks - 1) / blocks + 7) / 8 * 8 : k;
+}
+
+/* How an m x n result is cut into tasks: rows and columns of one task. By shape only. */
+struct product_cut {
+    int64_t rows, columns, row_tasks, column_tasks;
+};
+struct product_cut cpu_product_cut(int64_t m, int64_t n);
+
+/* Small helpers on shapes. */
+static inline int64_t cpu_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+static inline int64_t cpu_ceil(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+/* Product of the dimensions first..last-1. */
+static inline int64_t cpu_span(struct shape s, int first, int last)
+{
+    int64_t n = 1;
+    for (int i = first; i < last; i++) n *= s.dim[i];
+    return n;
+}
+static inline int64_t cpu_last(struct shape s)
+{
+    return s.dim[s.rank - 1];
+}
+
+#endif

@@ -1,0 +1,346 @@
+/* norm.c - group norm (with silu behind it) and layer norm, forward and backward to x.
+ *
+ *     xhat = (x - mean) rstd      z = xhat gamma + beta      y = z or silu(z)
+ *     dx = rstd (dxhat - mean(dxhat) - xhat mean(dxhat xhat)),   dxhat = dy [silu'(z)] gamma
+ *
+ * Statistics are sums in double, taken per channel over strips of pixels and then over strips and channels in order.
+ * A strip is cut by shape and lies in one sample. The backward pass recomputes the statistics from x: that is one more
+ * pass over memory instead of buffers that live through the whole step.
+ */
+#include "base/parallel.h"
+#include "pipeline/tensor/cpu/cpu.h"
+#include "pipeline/tensor/cpu/simd.h"
+
+#include <assert.h>
+#include <math.h>
+
+enum { STRIP = 16384 }; /* floats of a strip, about: 64 KB stay in L2 between passes */
+
+struct norm {
+    const struct run *run;
+    const float *dy, *x, *gamma, *beta;
+    float *out;
+    int64_t samples, pixels, channels, groups, strip, strips;
+    float eps;
+    int silu;
+    double *partial;              /* [samples][strips][2][channels] */
+    float *mean, *rstd, *m1, *m2; /* [samples][channels]; m1 = mean(dxhat), m2 = mean(dxhat xhat) */
+};
+
+static void norm_layout(struct norm *q, struct shape x, struct norm_attr a)
+{
+    q->samples = x.dim[0];
+    q->channels = cpu_last(x);
+    q->pixels = cpu_span(x, 1, x.rank - 1);
+    q->groups = a.groups;
+    q->eps = a.eps;
+    q->silu = a.silu;
+    q->strip = q->channels < STRIP && q->channels > 0 ? STRIP / q->channels : 1;
+    q->strips = cpu_ceil(q->pixels, q->strip);
+}
+
+static size_t norm_partial_bytes(const struct norm *q)
+{
+    return ((size_t)(q->samples * q->strips * 2 * q->channels) * sizeof(double) + 63) / 64 * 64;
+}
+
+static size_t norm_bytes(const struct norm *q)
+{
+    return norm_partial_bytes(q) + (size_t)(4 * q->samples * q->channels) * sizeof(float);
+}
+
+static void norm_place(struct norm *q)
+{
+    float *f = (float *)(void *)((char *)q->run->workspace + norm_partial_bytes(q));
+    int64_t each = q->samples * q->channels;
+    q->partial = q->run->workspace;
+    q->mean = f;
+    q->rstd = f + each;
+    q->m1 = f + 2 * each;
+    q->m2 = f + 3 * each;
+}
+
+struct strip {
+    int64_t sample, first, last;
+    double *sum, *sum2;
+};
+
+static struct strip strip_of(const struct norm *q, long t)
+{
+    int64_t s = t / q->strips, at = t % q->strips;
+    double *sum = q->partial + t * 2 * q->channels;
+    return (struct strip){s, s * q->pixels + at * q->strip,
+                          s * q->pixels + cpu_min((at + 1) * q->strip, q->pixels), sum,
+                          sum + q->channels};
+}
+
+static void store_sums(double *to, v4d low, v4d high, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) to[i] = i < 4 ? low[i] : high[i - 4];
+}
+
+/* Sums of x and x^2 over a strip, eight channels at a time down all its pixels. */
+static void moments_task(void *args, long t)
+{
+    const struct norm *q = args;
+    struct strip s = strip_of(q, t);
+    for (int64_t c = 0; c < q->channels; c += 8) {
+        int64_t n = cpu_min(8, q->channels - c);
+        v4d a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0};
+        for (int64_t p = s.first; p < s.last; p++) {
+            v8 x = v8_load_n(q->x + p * q->channels + c, n);
+            v4d low = v8_low(x), high = v8_high(x);
+            a0 += low, a1 += high;
+            b0 += low * low, b1 += high * high;
+        }
+        store_sums(s.sum + c, a0, a1, n);
+        store_sums(s.sum2 + c, b0, b1, n);
+    }
+}
+
+/* Adds the strips of a sample in order, into its first; then the channels of each group. */
+static void add_strips(const struct norm *q, int64_t sample)
+{
+    double *first = q->partial + sample * q->strips * 2 * q->channels;
+    for (int64_t i = 1; i < q->strips; i++)
+        for (int64_t c = 0; c < 2 * q->channels; c++) first[c] += first[i * 2 * q->channels + c];
+}
+
+static void finish_moments(const struct norm *q)
+{
+    int64_t width = q->channels / q->groups;
+    double count = (double)(width * q->pixels);
+    for (int64_t s = 0; s < q->samples; s++) {
+        const double *sum = q->partial + s * q->strips * 2 * q->channels, *sum2 = sum + q->channels;
+        add_strips(q, s);
+        for (int64_t g = 0; g < q->groups; g++) {
+            double a = 0, b = 0;
+            for (int64_t c = g * width; c < (g + 1) * width; c++) a += sum[c], b += sum2[c];
+            double mean = a / count, variance = b / count - mean * mean;
+            double rstd = 1.0 / sqrt((variance > 0 ? variance : 0) +
+                                     (double)q->eps); /* a NaN lives on in mean */
+            for (int64_t c = g * width; c < (g + 1) * width; c++) {
+                q->mean[s * q->channels + c] = (float)mean;
+                q->rstd[s * q->channels + c] = (float)rstd;
+            }
+        }
+    }
+}
+
+static void normalise_task(void *args, long t)
+{
+    const struct norm *q = args;
+    struct strip s = strip_of(q, t);
+    const float *mean = q->mean + s.sample * q->channels, *rstd = q->rstd + s.sample * q->channels;
+    for (int64_t p = s.first; p < s.last; p++)
+        for (int64_t c = 0; c < q->channels; c += 8) {
+            int64_t n = cpu_min(8, q->channels - c), at = p * q->channels + c;
+            v8 xhat = (v8_load_n(q->x + at, n) - v8_load_n(mean + c, n)) * v8_load_n(rstd + c, n);
+            v8 z = v8_fma(xhat, v8_load_n(q->gamma + c, n), v8_load_n(q->beta + c, n));
+            v8_store_n(q->out + at, q->silu ? v8_silu(z) : z, n);
+        }
+}
+
+CPU_KERNEL(group_norm)
+{
+    (void)e;
+    struct norm q = {
+        .run = run, .x = run->in[0], .gamma = run->in[1], .beta = run->in[2], .out = run->out[0]};
+    norm_layout(&q, run->in_shape[0], run->node->attr.norm);
+    if (q.samples * q.pixels * q.channels == 0) return OK;
+    assert(q.groups > 0 && q.channels % q.groups == 0);
+    norm_place(&q);
+    parallel_for((long)(q.samples * q.strips), moments_task, &q);
+    finish_moments(&q);
+    parallel_for((long)(q.samples * q.strips), normalise_task, &q);
+    return OK;
+}
+
+/* dxhat of eight channels of one pixel, and xhat. */
+static inline v8 norm_dxhat(const struct norm *q, const float *mean, const float *rstd, int64_t at,
+                            int64_t c, int64_t n, v8 *xhat)
+{
+    v8 gamma = v8_load_n(q->gamma + c, n), dz = v8_load_n(q->dy + at, n);
+    *xhat = (v8_load_n(q->x + at, n) - v8_load_n(mean + c, n)) * v8_load_n(rstd + c, n);
+    if (q->silu) dz *= v8_silu_slope(v8_fma(*xhat, gamma, v8_load_n(q->beta + c, n)));
+    return dz * gamma;
+}
+
+static void slopes_task(void *args, long t)
+{
+    const struct norm *q = args;
+    struct strip s = strip_of(q, t);
+    const float *mean = q->mean + s.sample * q->channels, *rstd = q->rstd + s.sample * q->channels;
+    for (int64_t c = 0; c < q->channels; c += 8) {
+        int64_t n = cpu_min(8, q->channels - c);
+        v4d a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0};
+        for (int64_t p = s.first; p < s.last; p++) {
+            v8 xhat, d = norm_dxhat(q, mean, rstd, p * q->channels + c, c, n, &xhat);
+            v4d low = v8_low(d), high = v8_high(d);
+            a0 += low, a1 += high;
+            b0 += low * v8_low(xhat), b1 += high * v8_high(xhat);
+        }
+        store_sums(s.sum + c, a0, a1, n);
+        store_sums(s.sum2 + c, b0, b1, n);
+    }
+}
+
+static void finish_slopes(const struct norm *q)
+{
+    int64_t width = q->channels / q->groups;
+    double count = (double)(width * q->pixels);
+    for (int64_t s = 0; s < q->samples; s++) {
+        const double *sum = q->partial + s * q->strips * 2 * q->channels, *sum2 = sum + q->channels;
+        add_strips(q, s);
+        for (int64_t g = 0; g < q->groups; g++) {
+            double a = 0, b = 0;
+            for (int64_t c = g * width; c < (g + 1) * width; c++) a += sum[c], b += sum2[c];
+            for (int64_t c = g * width; c < (g + 1) * width; c++) {
+                q->m1[s * q->channels + c] = (float)(a / count);
+                q->m2[s * q->channels + c] = (float)(b / count);
+            }
+        }
+    }
+}
+
+static void norm_dx_task(void *args, long t)
+{
+    const struct norm *q = args;
+    struct strip s = strip_of(q, t);
+    int64_t base = s.sample * q->channels;
+    const float *mean = q->mean + base, *rstd = q->rstd + base;
+    for (int64_t p = s.first; p < s.last; p++)
+        for (int64_t c = 0; c < q->channels; c += 8) {
+            int64_t n = cpu_min(8, q->channels - c), at = p * q->channels + c;
+            v8 xhat, d = norm_dxhat(q, mean, rstd, at, c, n, &xhat);
+            d = d - v8_load_n(q->m1 + base + c, n);
+            d = v8_fma(-xhat, v8_load_n(q->m2 + base + c, n), d);
+            v8_store_n(q->out + at, d * v8_load_n(rstd + c, n), n);
+        }
+}
+
+CPU_KERNEL(group_norm_dx)
+{
+    (void)e;
+    struct norm q = {.run = run,
+                     .dy = run->in[0],
+                     .x = run->in[1],
+                     .gamma = run->in[2],
+                     .beta = run->in[3],
+                     .out = run->out[0]};
+    norm_layout(&q, run->in_shape[1], run->node->attr.norm);
+    if (q.samples * q.pixels * q.channels == 0) return OK;
+    assert(q.groups > 0 && q.channels % q.groups == 0);
+    norm_place(&q);
+    parallel_for((long)(q.samples * q.strips), moments_task, &q);
+    finish_moments(&q);
+    parallel_for((long)(q.samples * q.strips), slopes_task, &q);
+    finish_slopes(&q);
+    parallel_for((long)(q.samples * q.strips), norm_dx_task, &q);
+    return OK;
+}
+
+/* Layer norm: a row is one token; rows do not know one another. */
+struct layer {
+    const float *dy, *x, *gamma, *beta;
+    float *out;
+    int64_t rows, channels, strip;
+    float eps;
+};
+
+struct moments {
+    float mean, rstd;
+};
+
+static double sum4(v4d x)
+{
+    return (x[0] + x[2]) + (x[1] + x[3]);
+}
+
+static struct moments row_moments(const struct layer *q, const float *x)
+{
+    v4d a = {0}, b = {0};
+    for (int64_t c = 0; c < q->channels; c += 8) {
+        v8 v = v8_load_n(x + c, q->channels - c);
+        v4d low = v8_low(v), high = v8_high(v);
+        a += low + high;
+        b += low * low + high * high;
+    }
+    double n = (double)q->channels, mean = sum4(a) / n, variance = sum4(b) / n - mean * mean;
+    return (struct moments){(float)mean,
+                            (float)(1.0 / sqrt((variance > 0 ? variance : 0) + (double)q->eps))};
+}
+
+static void layer_task(void *args, long t)
+{
+    const struct layer *q = args;
+    for (int64_t r = t * q->strip; r < cpu_min((t + 1) * q->strip, q->rows); r++) {
+        const float *x = q->x + r * q->channels;
+        struct moments m = row_moments(q, x);
+        for (int64_t c = 0; c < q->channels; c += 8) {
+            int64_t n = q->channels - c;
+            v8 xhat = (v8_load_n(x + c, n) - v8_set(m.mean)) * v8_set(m.rstd);
+            v8_store_n(q->out + r * q->channels + c,
+                       v8_fma(xhat, v8_load_n(q->gamma + c, n), v8_load_n(q->beta + c, n)), n);
+        }
+    }
+}
+
+static void layer_dx_task(void *args, long t)
+{
+    const struct layer *q = args;
+    for (int64_t r = t * q->strip; r < cpu_min((t + 1) * q->strip, q->rows); r++) {
+        const float *x = q->x + r * q->channels, *dy = q->dy + r * q->channels;
+        struct moments m = row_moments(q, x);
+        v4d a = {0}, b = {0};
+        for (int64_t c = 0; c < q->channels; c += 8) {
+            int64_t n = q->channels - c;
+            v8 xhat = (v8_load_n(x + c, n) - v8_set(m.mean)) * v8_set(m.rstd);
+            v8 d = v8_load_n(dy + c, n) * v8_load_n(q->gamma + c, n); /* zero behind the end */
+            v4d low = v8_low(d), high = v8_high(d);
+            a += low + high;
+            b += low * v8_low(xhat) + high * v8_high(xhat);
+        }
+        v8 m1 = v8_set((float)(sum4(a) / (double)q->channels)),
+           m2 = v8_set((float)(sum4(b) / (double)q->channels));
+        for (int64_t c = 0; c < q->channels; c += 8) {
+            int64_t n = q->channels - c;
+            v8 xhat = (v8_load_n(x + c, n) - v8_set(m.mean)) * v8_set(m.rstd);
+            v8 d = v8_load_n(dy + c, n) * v8_load_n(q->gamma + c, n) - m1;
+            v8_store_n(q->out + r * q->channels + c, v8_fma(-xhat, m2, d) * v8_set(m.rstd), n);
+        }
+    }
+}
+
+static void layer_run(struct layer *q, struct shape x, float eps, parallel_fn *task)
+{
+    q->channels = cpu_last(x);
+    q->rows = cpu_span(x, 0, x.rank - 1);
+    q->eps = eps;
+    q->strip = q->channels < STRIP && q->channels > 0 ? STRIP / q->channels : 1;
+    if (q->channels) parallel_for((long)cpu_ceil(q->rows, q->strip), task, q);
+}
+
+CPU_KERNEL(layer_norm)
+{
+    (void)e;
+    struct layer q = {.x = run->in[0], .gamma = run->in[1], .beta = run->in[2], .out = run->out[0]};
+    layer_run(&q, run->in_shape[0], run->node->attr.norm.eps, layer_task);
+    return OK;
+}
+
+CPU_KERNEL(layer_norm_dx)
+{
+    (void)e;
+    struct layer q = {.dy = run->in[0], .x = run->in[1], .gamma = run->in[2], .out = run->out[0]};
+    layer_run(&q, run->in_shape[1], run->node->attr.norm.eps, layer_dx_task);
+    return OK;
+}
+
+size_t cpu_norm_workspace(const struct graph *g, const struct node *node)
+{
+    struct norm q = {0};
+    if (node->op != OP_group_norm && node->op != OP_group_norm_dx) return 0;
+    norm_layout(&q, graph_shape(g, node->in[node->op == OP_group_norm_dx]), node->attr.norm);
+    return norm_bytes(&q);
+}
