@@ -5,7 +5,8 @@
  *
  * Images are the PNG, JPEG and WebP files of the folder, in byte order of their names. The caption of x.jpg is x.txt
  * (one paragraph, UTF-8); without one it is "a photo of a {class}" and caption_source says so: never silently invented.
- * concept.yaml in the folder may give token, class and kind; options win over it.
+ * concept.yaml in the folder may give token, class and kind; options win over it. Files whose names begin with a dot are
+ * ignored; anything else in the folder is a problem, for nothing is passed over in silence.
  */
 #ifndef DATA_CONCEPT_H
 #define DATA_CONCEPT_H
@@ -16,7 +17,7 @@
 #define CONCEPT_IMAGES 64             /* more than any paper uses; a folder with more is refused */
 #define CONCEPT_TEXT 1024             /* bytes of one caption */
 
-/* animal, object, scene or style: decides which prompt patterns are used. ERR_INPUT names the four. */
+/* animal, object (the default), scene or style: decides which prompt patterns are used. ERR_INPUT names the four. */
 enum code concept_kind_check(const char *kind, struct err *e);
 
 struct concept {
@@ -33,14 +34,14 @@ struct concept {
 struct concept_options { const char *token, *class_word, *kind; int least_side; };  /* NULL/0: from concept.yaml or default */
 
 /* Decodes every image (to refuse bad ones now), keeps none. Returns OK only if nothing was wrong; each problem is a line
- * in p that names the file. */
+ * in p that names the file, and e holds the first and their number. After a failure out is empty. */
 enum code concept_read(const char *dir, const struct concept_options *o, struct concept *out, struct problems *p,
                        struct err *e);
 void concept_fini(struct concept *c);
 /* "<rex>": '<', 1 to 40 of a-z 0-9 - _ ., '>'. */
 enum code concept_token_check(const char *token, struct err *e);
 
-/* Prompt files: "id | concepts | text" lines, '#' comments, or one prompt a line. */
+/* Prompt files: "id | concepts | text" lines, '#' comments, or one prompt a line (its id is then the line's number). */
 struct prompt { char *id, *concepts, *text; };            /* owned */
 struct prompts { struct prompt *prompt; int n; };
 enum code prompts_read(const char *path, struct prompts *out, struct err *e);

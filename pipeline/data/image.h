@@ -6,9 +6,9 @@
  *     image_write_png("out.png", &im, text, &e);
  *     image_fini(&im);
  *
- * Refused with one line: empty, truncated, unknown, animated, larger than IMAGE_PIXELS by its own header (before any
- * pixel is decoded). EXIF orientation is applied; alpha is laid on white; 16 bit is rounded to 8; grey becomes RGB; CMYK
- * JPEG is converted.
+ * Refused with one line: empty, truncated, damaged, unknown, animated, larger by its own header than IMAGE_PIXELS or
+ * 32768 a side (before any pixel is decoded). EXIF orientation is applied; alpha is laid on white; 16 bit is rounded to 8;
+ * grey becomes RGB; CMYK JPEG is converted. Gamma and colour profiles are ignored, as Pillow ignores them.
  */
 #ifndef DATA_IMAGE_H
 #define DATA_IMAGE_H
@@ -22,8 +22,13 @@
 #define IMAGE_FILE_BYTES (256u << 20)
 
 struct image { uint8_t *rgb; int w, h; };                 /* owned, [h][w][3] */
-struct image_info { const char *format; int rotated, had_alpha, had_16_bit, was_grey, was_cmyk; };
+struct image_info {
+    const char *format;               /* "PNG", "JPEG", "WebP": what the bytes say */
+    int rotated, had_16_bit, was_grey, was_cmyk;
+    int had_alpha;                    /* some pixel was not opaque */
+};
 
+/* info may be NULL. A failure leaves *out empty. */
 enum code image_read(const char *path, struct image *out, struct image_info *info, struct err *e);
 enum code image_decode(const void *data, size_t bytes, const char *name, struct image *out, struct image_info *info,
                        struct err *e);
@@ -31,7 +36,8 @@ void image_fini(struct image *im);
 
 /* Pillow's antialiased bicubic (a = -0.5, 22-bit fixed point), horizontal first; replaces im's pixels. */
 enum code image_resize(struct image *im, int w, int h, struct err *e);
-/* Shorter side to `side`, then centre crop side x side, as CLIP's preprocessing. */
+/* Shorter side to `side`, then centre crop side x side, as OpenAI's CLIP preprocessing (crops at half the excess, halves
+ * to even). Costs the pixels of the square, however long the image. */
 enum code image_square(struct image *im, int side, struct err *e);
 void image_flip(struct image *im);                        /* left-right */
 

@@ -1,0 +1,207 @@
+/* image_png.c - libpng both ways. Reading: every kind of PNG to RGB or RGBA of 8 bits, gamma ignored as Pillow ignores it.
+ * Writing: the same bytes for the same pixels and texts; no time, no software name.
+ *
+ * setjmp is entered in image_png_decode and image_encode_png; what must survive a jump lies in struct stream. */
+#include "base/file.h"
+#include "base/text.h"
+#include "pipeline/data/codec.h"
+
+#include <png.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct stream {
+    png_structp png;
+    png_infop info;
+    enum code code;
+    struct err *e;
+    const char *name;
+    const uint8_t *data; /* reading: borrowed */
+    size_t bytes, at;
+    uint8_t **rows;  /* reading: owned */
+    int frames;      /* of an animated PNG */
+    struct text out; /* writing: owned */
+};
+
+_Noreturn static void fail(struct stream *s, enum code code)
+{
+    s->code = code;
+    png_longjmp(s->png, 1);
+}
+
+static void on_error(png_structp png, png_const_charp why)
+{
+    struct stream *s = png_get_error_ptr(png);
+    fail(s, image_damaged(s->name, "PNG", why, s->e));
+}
+
+static void on_warning(png_structp png, png_const_charp why)
+{
+    (void)png, (void)why;
+}
+
+static void on_read(png_structp png, png_bytep to, png_size_t n)
+{
+    struct stream *s = png_get_io_ptr(png);
+    if (n > s->bytes - s->at) fail(s, image_truncated(s->name, s->bytes, s->e));
+    memcpy(to, s->data + s->at, n);
+    s->at += n;
+}
+
+/* acTL: number of frames. Other unknown chunks are passed over. */
+static int on_chunk(png_structp png, png_unknown_chunkp c)
+{
+    struct stream *s = png_get_user_chunk_ptr(png);
+    if (!memcmp(c->name, "acTL", 4) && c->size >= 4)
+        s->frames = (int)png_get_uint_32(c->data) & 0xffff;
+    return 1;
+}
+
+static void orientation_read(struct stream *s, struct picture *p)
+{
+    png_uint_32 n = 0;
+    png_bytep exif = NULL;
+    if (png_get_eXIf_1(s->png, s->info, &n, &exif))
+        p->orientation = image_exif_orientation(exif, n);
+}
+
+static void to_8_bit_rgb(struct stream *s, struct picture *p)
+{
+    int kind = png_get_color_type(s->png, s->info);
+    int alpha = (kind & PNG_COLOR_MASK_ALPHA) || png_get_valid(s->png, s->info, PNG_INFO_tRNS);
+    p->info->had_16_bit = png_get_bit_depth(s->png, s->info) == 16;
+    p->info->was_grey = !(kind & PNG_COLOR_MASK_COLOR);
+    png_set_scale_16(s->png);
+    png_set_expand(s->png); /* palettes, less than 8 bits, tRNS */
+    png_set_gray_to_rgb(s->png);
+    png_set_interlace_handling(s->png);
+    enum code rc = image_take_pixels(p, png_get_image_width(s->png, s->info),
+                                     png_get_image_height(s->png, s->info), alpha ? 4 : 3, s->e);
+    if (rc) fail(s, rc);
+    png_read_update_info(s->png, s->info);
+    if (png_get_rowbytes(s->png, s->info) != (size_t)p->w * (size_t)p->channels)
+        fail(s, err_set(s->e, ERR_INTERNAL, "%s: rows of an unexpected length", s->name));
+}
+
+static void decode(struct stream *s, struct picture *p)
+{
+    png_set_read_fn(s->png, s, on_read);
+    png_set_read_user_chunk_fn(s->png, s, on_chunk);
+    png_set_user_limits(s->png, 0x7fffffff, 0x7fffffff); /* ours are checked below, in our words */
+    png_read_info(s->png, s->info);
+    if (s->frames > 1)
+        fail(s, err_set(s->e, ERR_INPUT,
+                        "%s is an animation of %d pictures; save one of them as PNG or JPEG",
+                        s->name, s->frames));
+    to_8_bit_rgb(s, p);
+    s->rows = calloc((size_t)p->h, sizeof *s->rows);
+    if (!s->rows) fail(s, err_set(s->e, ERR_NOMEM, "%s: out of memory", s->name));
+    for (int y = 0; y < p->h; y++)
+        s->rows[y] = p->pixel + (size_t)y * (size_t)p->w * (size_t)p->channels;
+    png_read_image(s->png, s->rows);
+    png_read_end(s->png, s->info);
+    orientation_read(s, p); /* eXIf may stand behind the pixels */
+}
+
+enum code image_png_decode(const void *data, size_t bytes, struct picture *p, struct err *e)
+{
+    struct stream *s = calloc(1, sizeof *s);
+    if (!s) return err_set(e, ERR_NOMEM, "%s: out of memory", p->name);
+    *s = (struct stream){.e = e, .name = p->name, .data = data, .bytes = bytes};
+    s->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, s, on_error, on_warning);
+    s->info = s->png ? png_create_info_struct(s->png) : NULL;
+    if (!s->info) s->code = err_set(e, ERR_NOMEM, "%s: out of memory", p->name);
+    else if (!setjmp(png_jmpbuf(s->png))) decode(s, p);
+    enum code rc = s->code;
+    png_destroy_read_struct(&s->png, &s->info, NULL);
+    free(s->rows);
+    free(s);
+    return rc;
+}
+
+/* ---- writing ---- */
+
+static void on_write(png_structp png, png_bytep data, png_size_t n)
+{
+    struct stream *s = png_get_io_ptr(png);
+    text_add_bytes(&s->out, data, n);
+    if (!text_ok(&s->out)) fail(s, err_set(s->e, ERR_NOMEM, "out of memory writing a PNG"));
+}
+
+static void on_flush(png_structp png)
+{
+    (void)png;
+}
+
+static void write_error(png_structp png, png_const_charp why)
+{
+    struct stream *s = png_get_error_ptr(png);
+    fail(s, err_set(s->e, ERR_INTERNAL, "writing a PNG: %s", why));
+}
+
+/* libpng's interface is not const; it copies keyword and text. */
+static char *not_const(const char *s)
+{
+    union {
+        const char *in;
+        char *out;
+    } u = {s};
+    return u.out;
+}
+
+static void texts_set(struct stream *s, const char *const *text)
+{
+    for (; text && text[0] && text[1]; text += 2) {
+        png_text t = {.compression = PNG_ITXT_COMPRESSION_NONE,
+                      .key = not_const(text[0]),
+                      .text = not_const(text[1]),
+                      .itxt_length = strlen(text[1]),
+                      .lang = not_const(""),
+                      .lang_key = not_const("")};
+        png_set_text(s->png, s->info, &t, 1);
+    }
+}
+
+static void encode(struct stream *s, const struct image *im, const char *const *text)
+{
+    png_set_write_fn(s->png, s, on_write, on_flush);
+    png_set_IHDR(s->png, s->info, (png_uint_32)im->w, (png_uint_32)im->h, 8, PNG_COLOR_TYPE_RGB,
+                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    /* Fixed, so that a change of the library's defaults does not change names of objects. */
+    png_set_compression_level(s->png, 6);
+    png_set_filter(s->png, PNG_FILTER_TYPE_BASE, PNG_ALL_FILTERS);
+    texts_set(s, text);
+    png_write_info(s->png, s->info);
+    for (int y = 0; y < im->h; y++) png_write_row(s->png, im->rgb + (size_t)y * (size_t)im->w * 3);
+    png_write_end(s->png, s->info);
+}
+
+enum code image_encode_png(const struct image *im, const char *const *text, struct bytes *out,
+                           struct err *e)
+{
+    *out = (struct bytes){0};
+    struct stream *s = calloc(1, sizeof *s);
+    if (!s) return err_set(e, ERR_NOMEM, "out of memory writing a PNG");
+    s->e = e;
+    s->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, s, write_error, on_warning);
+    s->info = s->png ? png_create_info_struct(s->png) : NULL;
+    if (!s->info) s->code = err_set(e, ERR_NOMEM, "out of memory writing a PNG");
+    else if (!setjmp(png_jmpbuf(s->png))) encode(s, im, text);
+    enum code rc = s->code;
+    png_destroy_write_struct(&s->png, &s->info);
+    if (rc) text_fini(&s->out);
+    else *out = (struct bytes){(uint8_t *)s->out.s, s->out.n};
+    free(s);
+    return rc;
+}
+
+enum code image_write_png(const char *path, const struct image *im, const char *const *text,
+                          struct err *e)
+{
+    struct bytes b;
+    enum code rc = image_encode_png(im, text, &b, e);
+    if (!rc) rc = file_write(path, b.data, b.n, e);
+    free(b.data);
+    return rc;
+}
