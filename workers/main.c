@@ -1,0 +1,129 @@
+/* main.c - engram-worker, one rank of a worker group. Started by a launcher through mpirun or Slurm, seldom by hand.
+ *
+ * Order of life: MPI first (it may fork), then threads, models, the link of rank 0, the loop; everything down in reverse.
+ */
+#include "base/err.h"
+#include "base/log.h"
+#include "base/parallel.h"
+#include "proto/link.h"
+#include "workers/comm_mpi.h"
+#include "workers/group.h"
+#include "workers/lease.h"
+#include "workers/rank_loop.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char HELP[] =
+    "engram-worker - one rank of a worker group: runs stages that a coordinator hands out\n"
+    "\n"
+    "  mpirun -np 2 engram-worker --connect ipc://HOME/run/worker.sock --home HOME\n"
+    "\n"
+    "  --connect ENDPOINT   where the coordinator listens for workers\n"
+    "  --home DIR           its home: objects/ and checkpoints/ are read and written there\n"
+    "  --name NAME          of the group, in logs and `engram queue` (default: group-<pid>)\n"
+    "  --nonce HEX          64 hex digits that tell this group from its predecessor (default: made here)\n"
+    "  --threads N          per rank (default: cores of this host / ranks on it)\n"
+    "\n"
+    "Signals: TERM, INT and USR1 end the stage at its next step, with a checkpoint. Exit status: 0 told to leave, 2 usage,\n"
+    "4 environment, 75 the coordinator has been silent for too long.\n";
+
+struct options { const char *connect, *home, *name, *nonce; int threads; };
+
+static enum code options_read(int argc, char **argv, struct options *o, struct err *e)
+{
+    static const struct option LONG[] = {{"connect", 1, 0, 'c'}, {"home", 1, 0, 'd'}, {"name", 1, 0, 'n'}, {"nonce", 1, 0, 'x'},
+                                         {"threads", 1, 0, 't'}, {"help", 0, 0, 'h'}, {0, 0, 0, 0}};
+    *o = (struct options){0};
+    for (int c; (c = getopt_long(argc, argv, "h", LONG, NULL)) != -1;) {
+        if (c == 'c') o->connect = optarg;
+        else if (c == 'd') o->home = optarg;
+        else if (c == 'n') o->name = optarg;
+        else if (c == 'x') o->nonce = optarg;
+        else if (c == 't') o->threads = atoi(optarg);
+        else if (c == 'h') {
+            fputs(HELP, stdout);
+            exit(0);
+        } else
+            return err_set(e, ERR_USAGE, "see engram-worker --help");
+    }
+    if (!o->connect || !o->home) return err_set(e, ERR_USAGE, "--connect and --home are needed; see engram-worker --help");
+    return OK;
+}
+
+static void leave(int signal)
+{
+    (void)signal;
+    lease_leaving = 1;
+}
+
+/* Without SA_RESTART, so that a wait on the link ends too. */
+static void handle_signals(void)
+{
+    struct sigaction s = {.sa_handler = leave};
+    sigaction(SIGTERM, &s, NULL);
+    sigaction(SIGINT, &s, NULL);
+    sigaction(SIGUSR1, &s, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static enum code hello_make(const struct options *o, const struct collectives *c, struct msg_worker_hello *out, struct err *e)
+{
+    static char name[64], host[64];
+    snprintf(name, sizeof name, "group-%d", (int)getpid());
+    gethostname(host, sizeof host - 1);
+    *out = (struct msg_worker_hello){.name = o->name ? o->name : name, .ranks = (uint64_t)c->size, .pid = (uint64_t)getpid(),
+                                     .host = host, .device = kernels_cuda() ? "cuda" : "cpu"};
+    if (o->nonce) return hash_parse(o->nonce, &out->nonce, e);
+    char seed[160];
+    snprintf(seed, sizeof seed, "%s %s %d", host, name, (int)getppid());
+    out->nonce = hash_bytes(seed, strlen(seed));
+    return OK;
+}
+
+static enum code serve(const struct options *o, struct collectives *c, struct err *e)
+{
+    struct group g;
+    struct link *link = NULL;
+    struct msg_worker_hello hello;
+    int cores = (int)sysconf(_SC_NPROCESSORS_ONLN), share = cores / comm_mpi_ranks_here();
+    parallel_start(o->threads > 0 ? o->threads : share > 0 ? share : 1);
+    enum code rc = collectives_agree(c, group_open(&g, o->home, c, e), e);
+    if (!rc && c->rank == 0) {
+        rc = hello_make(o, c, &hello, e);
+        struct link_options l = {.endpoint = o->connect, .timeout_ms = 5000, .tries = 2, .hello = &hello};
+        if (!rc) rc = link_open(&link, &l, e);
+    }
+    rc = collectives_agree(c, rc, e);
+    if (!rc) rc = rank_loop(&g, link, e);
+    link_close(link);
+    group_close(&g);
+    parallel_stop();
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    struct collectives c;
+    struct err e = {0};
+    enum code rc = options_read(argc, argv, &o, &e);
+    if (rc) {
+        fprintf(stderr, "engram-worker: %s\n", e.text);
+        return err_exit_status(rc);
+    }
+    rc = comm_mpi_start(&argc, &argv, &c, &e);
+    log_open(o.name ? o.name : "worker", LOG_INFO);
+    handle_signals();
+    if (!rc) rc = serve(&o, &c, &e);
+    if (rc) {
+        if (c.rank == 0) log_line(LOG_ERROR, "%s", e.text);
+        comm_mpi_abort(err_exit_status(rc));
+    }
+    comm_mpi_finish(&c);
+    return 0;
+}

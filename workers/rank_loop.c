@@ -1,0 +1,127 @@
+/* rank_loop.c - rank 0 speaks, all ranks work. */
+#include "workers/rank_loop.h"
+
+#include "base/log.h"
+#include "workers/comm_mpi.h"
+#include "workers/lease.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct order { uint64_t bytes; };          /* of the encoded stage that follows; 0: leave */
+
+static void sleep_ms(int64_t ms)
+{
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000};
+    nanosleep(&t, NULL);                   /* a signal may cut it short: the caller looks at lease_leaving */
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Rank 0: the next stage, encoded, or *out empty to leave. Errors: nobody has answered for a long time. */
+static enum code ask(struct group *g, struct link *link, struct arena *a, struct slice *out, struct err *e)
+{
+    double silent_since = now_s();
+    *out = (struct slice){0};
+    while (!lease_leaving) {
+        struct message ready = {.kind = MSG_ready, .ready = {.base = g->model ? g->model->hash : (struct hash){{0}}}}, answer;
+        enum code rc = link_call(link, &ready, a, &answer, e);
+        if (rc == ERR_CANCELLED) continue;
+        if (rc == ERR_ENVIRONMENT && (now_s() - silent_since) * 1000.0 < SILENCE_MS) continue;
+        if (rc) return rc;
+        silent_since = now_s();
+        if (answer.kind == MSG_end) return OK;
+        if (answer.kind == MSG_stage) return proto_encode(&answer, a, out, e);
+        if (answer.kind == MSG_idle && answer.idle.wait_ms) sleep_ms((int64_t)answer.idle.wait_ms);
+    }
+    return OK;
+}
+
+/* All ranks: the same bytes, or none. */
+static enum code share(struct group *g, struct slice mine, struct arena *a, struct slice *out, struct err *e)
+{
+    struct order o = {.bytes = mine.n};
+    enum code rc = comm_mpi_broadcast_patiently(g->ranks, &o, sizeof o, 0, e);
+    if (rc || !o.bytes) {
+        *out = (struct slice){0};
+        return rc;
+    }
+    uint8_t *room = g->ranks->rank == 0 ? (uint8_t *)(uintptr_t)mine.data : arena_alloc(a, o.bytes);
+    if (!room) return err_set(e, ERR_NOMEM, "out of memory for a stage message");
+    *out = (struct slice){room, o.bytes};
+    return g->ranks->broadcast(g->ranks, room, o.bytes, 0, e);
+}
+
+/* Says the result until it is heard. A result that does not count any more is dropped: somebody else has the stage. */
+static void tell(struct link *link, const struct msg_stage *s, enum code code, const struct err *why, struct outcome *o,
+                 double seconds, struct arena *a)
+{
+    struct message m = {.kind = MSG_result,
+                        .result = {.job = s->job, .stage = s->stage, .epoch = s->epoch, .code = code, .seconds = seconds}};
+    if (code) m.result.line = why->text;
+    else {
+        m.result.outputs = (struct hashes){o->n, o->output};
+        m.result.report = o->report.s ? o->report.s : "";
+    }
+    struct message answer;
+    struct err e = {0};
+    double since = now_s();
+    for (;;) {
+        enum code rc = link_call(link, &m, a, &answer, &e);
+        if (rc == OK) {
+            if (answer.kind == MSG_give_up) log_line(LOG_WARN, "result of job %llu came too late", (unsigned long long)s->job);
+            return;
+        }
+        if ((now_s() - since) * 1000.0 > SILENCE_MS) break;
+        sleep_ms(rc == ERR_ENVIRONMENT || rc == ERR_CANCELLED ? 100 : 1000);
+        if (lease_leaving && rc == ERR_CANCELLED) break;
+    }
+    log_line(LOG_ERROR, "result of job %llu not delivered: %s", (unsigned long long)s->job, e.text);
+}
+
+static enum code work(struct group *g, struct link *link, struct slice bytes, struct arena *a, struct err *e)
+{
+    struct message m;
+    struct outcome out = {0};
+    struct lease lease = {0};
+    struct err why = {0};
+    enum code rc = proto_decode(bytes.data, bytes.n, a, &m, e);
+    if (rc) return rc;
+    double start = now_s();
+    if (link) {
+        log_line(LOG_INFO, "job %llu stage %s epoch %llu", (unsigned long long)m.stage.job, proto_stage_kind(m.stage.stage),
+                 (unsigned long long)m.stage.epoch);
+        lease_begin(&lease, link, &m.stage);
+        g->progress = lease_progress;
+        g->progress_self = &lease;
+    }
+    rc = group_run(g, &m.stage, a, &out, &why);
+    g->progress = NULL;
+    if (rc && link) log_line(LOG_WARN, "job %llu stage %s: %s", (unsigned long long)m.stage.job, proto_stage_kind(m.stage.stage), why.text);
+    if (link && !lease.lost) tell(link, &m.stage, rc, &why, &out, now_s() - start, a);
+    text_fini(&out.report);
+    lease_end(&lease);
+    return OK;
+}
+
+enum code rank_loop(struct group *g, struct link *link, struct err *e)
+{
+    enum code rc = OK;
+    for (int leave = 0; !rc && !leave;) {
+        struct arena a = {0};
+        struct slice mine = {0}, stage;
+        enum code asked = link ? ask(g, link, &a, &mine, e) : OK;
+        rc = share(g, mine, &a, &stage, asked ? NULL : e);
+        if (!rc) rc = asked;
+        leave = stage.n == 0;
+        if (!rc && !leave) rc = work(g, link, stage, &a, e);
+        arena_fini(&a);
+    }
+    return rc;
+}
