@@ -12,9 +12,10 @@
 #include <uninorm.h>
 #include <unistr.h>
 
-/* Letters in runs, numbers one by one, all other marks in runs; spaces fall between. */
+/* Letters in runs, numbers one by one, all other marks in runs; spaces fall between. So does U+0345, the iota subscript:
+ * without regard to case it is both a letter and a mark, and the reference's engine then finds it in neither class. */
 static const char pattern[] = "<\\|startoftext\\|>|<\\|endoftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|"
-                              "[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
+                              "[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}\\x{345}]+";
 
 struct tokenizer_text {
     pcre2_code *code; /* owned; immutable, so clones and threads share it */
@@ -79,15 +80,43 @@ static void clean(const char *s, size_t n, struct text *out)
         int step = u8_mbtouc(&c, (const uint8_t *)s + i, n - i);
         if (is_space(c)) {
             text_add(out, " ");
-        } else if (is_ideograph(c)) {
-            text_add(out, " ");
+        } else if (!is_dropped(c)) { /* first: the ideographs' blocks have unassigned places */
+            const char *around = is_ideograph(c) ? " " : "";
+            text_add(out, around);
             text_add_bytes(out, s + i, (size_t)step);
-            text_add(out, " ");
-        } else if (!is_dropped(c)) {
-            text_add_bytes(out, s + i, (size_t)step);
+            text_add(out, around);
         }
         i += (size_t)step;
     }
+}
+
+/* Is the capital sigma at s[at] the last letter of its word? Marks and apostrophes are looked through on both sides. */
+static int is_final(const uint8_t *s, size_t n, size_t at)
+{
+    const uint8_t *p = s + at, *end = s + n;
+    ucs4_t c = 0;
+    while ((p = u8_prev(&c, p, s)) && uc_is_property_case_ignorable(c)) {}
+    if (!p || !uc_is_property_cased(c)) return 0;
+    p = s + at + 2; /* two bytes: CE A3 */
+    for (; p < end; p += u8_mblen(p, (size_t)(end - p))) {
+        u8_mbtouc(&c, p, (size_t)(end - p));
+        if (!uc_is_property_case_ignorable(c)) return !uc_is_property_cased(c);
+    }
+    return 1;
+}
+
+/* Lower-cases every capital sigma in place, before the rest: libunistring takes an apostrophe for the end of a word,
+ * Unicode and the reference do not. Backwards, so that what lies before is still as it was; all that is asked of what
+ * lies behind, cased or ignorable, does not change with its case. */
+static void lower_sigmas(uint8_t *s, size_t n)
+{
+    for (size_t i = n; i-- > 1;)
+        if (s[i - 1] == 0xCE &&
+            s[i] == 0xA3) { /* no other character holds these two bytes in a row */
+            int final = is_final(s, n, i - 1);
+            s[i - 1] = 0xCF;
+            s[i] = final ? 0x82 : 0x83;
+        }
 }
 
 static enum code no_memory(struct err *e)
@@ -107,6 +136,7 @@ static enum code clean_and_lower(const char *s, size_t n, uint8_t **out, size_t 
     clean(s, n, &cleaned);
     if (text_ok(&cleaned) && cleaned.n)
         nfc = u8_normalize(UNINORM_NFC, (const uint8_t *)cleaned.s, cleaned.n, NULL, &n_nfc);
+    if (nfc) lower_sigmas(nfc, n_nfc);
     if (nfc) *out = u8_tolower(nfc, n_nfc, NULL, NULL, NULL, n_out);
     int failed = !text_ok(&cleaned) || (cleaned.n && !*out);
     free(nfc);
