@@ -131,6 +131,31 @@ static void test_kernel_fails(void)
     exec_free(NULL);
 }
 
+static size_t scratch = 64;
+static size_t growing_scratch(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    return n->op == OP_mse_dp ? scratch : 0;
+}
+
+static void test_scratch_grows(void)
+{
+    struct small s;
+    struct exec *x;
+    struct err e = {0};
+    small_make(&s, &e);
+    struct kernels greedy = toy;
+    greedy.workspace = growing_scratch;
+    exec_open(&x, s.g, &greedy, &e);
+    exec_bind(x, s.x, pixels);
+    is_code(exec_run(x, &e), OK, &e, "scratch of the planned size is enough");
+    scratch = 65;
+    is_code(exec_run(x, &e), ERR_INTERNAL, &e, "more of it than planned is refused");
+    is_str(e.text, "mse_dp needs more scratch than planned: threads were added since",
+           "with the cause");
+    exec_close(x);
+}
+
 static void test_two_execs(void)
 {
     struct small s;
@@ -225,6 +250,7 @@ int main(void)
     test_refused();
     test_param_without_data();
     test_kernel_fails();
+    test_scratch_grows();
     test_two_execs();
     test_leaves_kept();
     test_no_allocation();
