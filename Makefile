@@ -123,7 +123,7 @@ ALL_LDFLAGS = $(SAN_FLAGS) -Wl,--as-needed $(LDFLAGS)
 # contraction. Kernels are the exception: there one rounding is what makes them fast, and each is one definition
 # compiled for one CPU_ARCH. Never fast-math, never -march=native (a build must run on the machine next door).
 in_width = $(filter base/% proto/% coordinator/% pipeline/neurons/%,$1)
-room_flags = $(if $(in_width),$(WARN_WIDTH)) $(if $(filter-out pipeline/neurons/%,$(filter pipeline/%,$1)),$(WARN_FLOAT)) \
+room_flags = $(if $(in_width),$(WARN_WIDTH)) $(if $(filter pipeline/tensor/%,$1),$(WARN_FLOAT)) \
 	$(if $(filter pipeline/tensor/cpu/%,$1),$(CPU_ARCH:%=-march=%) -ffp-contract=fast,-ffp-contract=off) \
 	$(if $(filter workers/% tests/%,$1),$(MPI_CFLAGS)) \
 	$(if $(filter pipeline/tensor/cuda/%,$1),$(CUDA_HOME:%=-isystem %/include)) $(if $(WERROR),-Werror)
@@ -177,7 +177,7 @@ top_folder = $(firstword $(subst /, ,$(1:tests/%=%)))
 support = $(sort $(filter $(dir $1)support/%.c tests/$(top_folder)/support/%.c,$(TEST_C)))
 INCLUDED := $(if $(TEST_C),$(shell grep -o '^ *\# *include "[a-z]*/' $(TEST_C) /dev/null \
 	| sed 's|:.*"|=|; s|/$$||' | sort -u))
-rooms_of = $(filter $(ROOMS),$(sort $(foreach f,$1 $(support),$(patsubst $f=%,%,$(filter $f=%,$(INCLUDED))))))
+rooms_of = $(filter $(ROOMS),$(sort $(if $(filter tests/comm/%,$1),workers) $(foreach f,$1 $(support),$(patsubst $f=%,%,$(filter $f=%,$(INCLUDED))))))
 NEED_MPI := $(if $(MPI),,$(foreach f,$(OWN_C),$(if $(filter workers,$(rooms_of))$(findstring tests/comm/,$f),$f)))
 $(foreach f,$(OWN_C),$(eval $(call PROGRAM_RULE,$(B)/$(f:.c=),$(call object,$f $(call support,$f)),$(call rooms_of,$f))))
 
