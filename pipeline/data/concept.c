@@ -91,10 +91,12 @@ static void take_entry(struct reading *r, const char *path, const struct yaml_en
             return;
         }
     const char *near = text_nearest(y->path, keys, N_KEYS);
-    problems_add(r->p, ERR_INPUT,
-                 near ? "%s: unknown key \"%s\"; did you mean \"%s\"?"
-                      : "%s: unknown key \"%s\"; there are token, class and kind",
-                 place, y->path, near);
+    if (near)
+        problems_add(r->p, ERR_INPUT, "%s: unknown key \"%s\"; did you mean \"%s\"?", place,
+                     y->path, near);
+    else
+        problems_add(r->p, ERR_INPUT, "%s: unknown key \"%s\"; there are token, class and kind",
+                     place, y->path);
 }
 
 static void settings_read(struct reading *r, const char *path)
