@@ -8,10 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct part_table *const tables[] = {&parts_model};         /* a method's parts: one more line here */
+static const struct part_table *const tables[] = {
+    &parts_model}; /* a method's parts: one more line here */
 #define TABLES (sizeof tables / sizeof *tables)
 
-struct request { const char *model, *in, *out, *options, *backend; };
+struct request {
+    const char *model, *in, *out, *options, *backend;
+};
 
 static void print_tensors(const char *head, const struct part_tensor *t)
 {
@@ -26,7 +29,8 @@ static void print_part(const struct part *p)
     print_tensors("out", p->out);
     for (int i = 0; i < PART_OPTIONS && p->option[i].name; i++) {
         const struct part_option *o = &p->option[i];
-        printf("  %-7s %-22s %-16s %s, default", i ? "" : "options", o->name, o->n > 1 ? "list" : "number", o->what);
+        printf("  %-7s %-22s %-16s %s, default", i ? "" : "options", o->name,
+               o->n > 1 ? "list" : "number", o->what);
         for (int j = 0; j < o->n; j++) printf("%s %g", j ? "," : "", o->v[j]);
         printf("\n");
     }
@@ -34,11 +38,15 @@ static void print_part(const struct part *p)
 
 static void print_help(void)
 {
-    printf("engram debug unet --model examples/storybook/model --in unet.in.safetensors --out unet.out.safetensors\n"
-           "engram debug ddim --model model --in noise.safetensors --out latents.safetensors --options ddim.json\n"
-           "engram debug text --model model --in ids.safetensors --out states.safetensors --backend check\n"
+    printf("engram debug unet --model examples/storybook/model --in unet.in.safetensors --out "
+           "unet.out.safetensors\n"
+           "engram debug ddim --model model --in noise.safetensors --out latents.safetensors "
+           "--options ddim.json\n"
+           "engram debug text --model model --in ids.safetensors --out states.safetensors "
+           "--backend check\n"
            "\n"
-           "Runs one part of a base model on tensors from a safetensors file and writes the results to another. Tensors are\n"
+           "Runs one part of a base model on tensors from a safetensors file and writes the "
+           "results to another. Tensors are\n"
            "named and laid out as in diffusers: NCHW, float32 unless said otherwise.\n"
            "\n"
            "  --model DIR       base model directory; clip-* use DIR/clip\n"
@@ -48,7 +56,8 @@ static void print_help(void)
            "  --backend NAME    cpu (default), check (cpu that watches every buffer), cuda\n"
            "  --help            this text\n"
            "\n"
-           "Parts. B batch, C c channels, H W image or latent, h w latent, T tokens, D text width, P projection.\n");
+           "Parts. B batch, C c channels, H W image or latent, h w latent, T tokens, D text width, "
+           "P projection.\n");
     for (size_t i = 0; i < TABLES; i++)
         for (size_t j = 0; j < tables[i]->n; j++) print_part(&tables[i]->part[j]);
 }
@@ -58,8 +67,10 @@ static enum code backend_find(const char *name, const struct kernels **out, stru
     *out = NULL;
     if (!strcmp(name, "cpu")) *out = kernels_cpu();
     else if (!strcmp(name, "check")) *out = kernels_check();
-    else if (strcmp(name, "cuda")) return err_set(e, ERR_USAGE, "--backend %s: choose cpu, check or cuda", name);
-    else if (!(*out = kernels_cuda())) return err_set(e, ERR_ENVIRONMENT, "--backend cuda: no device or not in this build");
+    else if (strcmp(name, "cuda"))
+        return err_set(e, ERR_USAGE, "--backend %s: choose cpu, check or cuda", name);
+    else if (!(*out = kernels_cuda()))
+        return err_set(e, ERR_ENVIRONMENT, "--backend cuda: no device or not in this build");
     return OK;
 }
 
@@ -78,19 +89,24 @@ static enum code request_run(const struct request *q, const struct part *p, stru
 static enum code part_named(const char *name, const struct part **out, struct err *e)
 {
     *out = part_find(tables, TABLES, name);
-    return *out ? OK : err_set(e, ERR_USAGE, "no part \"%s\"; engram debug --help lists them", name);
+    return *out ? OK
+                : err_set(e, ERR_USAGE, "no part \"%s\"; engram debug --help lists them", name);
 }
 
 enum { HELP = 'h', MODEL = 256, IN, OUT, OPTIONS, BACKEND };
 static const struct option long_options[] = {
-    {"model", required_argument, NULL, MODEL},     {"in", required_argument, NULL, IN},
-    {"out", required_argument, NULL, OUT},         {"options", required_argument, NULL, OPTIONS},
-    {"backend", required_argument, NULL, BACKEND}, {"help", no_argument, NULL, HELP},
+    {"model", required_argument, NULL, MODEL},
+    {"in", required_argument, NULL, IN},
+    {"out", required_argument, NULL, OUT},
+    {"options", required_argument, NULL, OPTIONS},
+    {"backend", required_argument, NULL, BACKEND},
+    {"help", no_argument, NULL, HELP},
     {0},
 };
 
 /* Reads the command line; *help is set when that is all that was asked. */
-static enum code request_read(int argc, char **argv, struct request *q, const struct part **p, int *help, struct err *e)
+static enum code request_read(int argc, char **argv, struct request *q, const struct part **p,
+                              int *help, struct err *e)
 {
     int c;
     *q = (struct request){.backend = "cpu"};
@@ -104,12 +120,16 @@ static enum code request_read(int argc, char **argv, struct request *q, const st
         case OUT: q->out = optarg; break;
         case OPTIONS: q->options = optarg; break;
         case BACKEND: q->backend = optarg; break;
-        default: return err_set(e, ERR_USAGE, "%s: unknown, or without its value; see engram debug --help", argv[optind - 1]);
+        default:
+            return err_set(e, ERR_USAGE,
+                           "%s: unknown, or without its value; see engram debug --help",
+                           argv[optind - 1]);
         }
     if (optind == argc) return err_set(e, ERR_USAGE, "which part? engram debug --help lists them");
     if (optind + 1 < argc) return err_set(e, ERR_USAGE, "%s: one part at a time", argv[optind + 1]);
     enum code rc = part_named(argv[optind], p, e);
-    if (!rc && (!q->model || !q->in || !q->out)) rc = err_set(e, ERR_USAGE, "--model, --in and --out are needed");
+    if (!rc && (!q->model || !q->in || !q->out))
+        rc = err_set(e, ERR_USAGE, "--model, --in and --out are needed");
     return rc;
 }
 

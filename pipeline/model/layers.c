@@ -47,7 +47,8 @@ struct value layer_linear(struct net n, const char *name, struct value x, int64_
     return op_linear(n.g, x, w, bias(n, name, out));
 }
 
-static struct value conv3(struct net n, const char *name, struct value x, int64_t out, struct conv_attr a)
+static struct value conv3(struct net n, const char *name, struct value x, int64_t out,
+                          struct conv_attr a)
 {
     if (!value_is(x)) return VALUE_NONE;
     struct value w = weights_conv(n.w, n.g, channels_of(n, x), out, 3, "%s%s.weight", n.at, name);
@@ -61,7 +62,7 @@ struct value layer_conv(struct net n, const char *name, struct value x, int64_t 
 
 struct value layer_downsample(struct net n, struct value x, int pad)
 {
-    struct conv_attr a = {.stride = 2, .pad = {pad, pad, 1, 1}};         /* top, left, bottom, right */
+    struct conv_attr a = {.stride = 2, .pad = {pad, pad, 1, 1}}; /* top, left, bottom, right */
     return conv3(net_at(n, "downsamplers.0"), "conv", x, channels_of(n, x), a);
 }
 
@@ -71,7 +72,8 @@ struct value layer_upsample(struct net n, struct value x, int64_t h, int64_t w)
     return layer_conv(net_at(n, "upsamplers.0"), "conv", x, channels_of(n, x), 1);
 }
 
-struct value layer_group_norm(struct net n, const char *name, struct value x, int groups, float eps, int silu)
+struct value layer_group_norm(struct net n, const char *name, struct value x, int groups, float eps,
+                              int silu)
 {
     if (!value_is(x)) return VALUE_NONE;
     int64_t C = channels_of(n, x);
@@ -117,7 +119,8 @@ struct value layer_resnet(struct net n, struct resnet r, struct value x, struct 
     return op_add(n.g, x, h);
 }
 
-struct value layer_attention(struct net n, struct value q, struct value k, struct value v, int heads, int causal)
+struct value layer_attention(struct net n, struct value q, struct value k, struct value v,
+                             int heads, int causal)
 {
     if (!value_is(q)) return VALUE_NONE;
     float D = (float)channels_of(n, q) / (float)heads;
@@ -129,7 +132,8 @@ struct value layer_clip(struct net n, struct clip_layers c, struct value x)
     enum unary_kind act = c.act == CLIP_QUICK_GELU ? UNARY_QUICK_GELU : UNARY_GELU;
     int64_t C = channels_of(n, x);
     for (int i = 0; i < c.layers; i++) {
-        struct net l = net_at(n, "encoder.layers.%d", i), a = net_at(l, "self_attn"), mlp = net_at(l, "mlp");
+        struct net l = net_at(n, "encoder.layers.%d", i), a = net_at(l, "self_attn"),
+                   mlp = net_at(l, "mlp");
         struct value h = layer_layer_norm(l, "layer_norm1", x, c.eps);
         struct value q = layer_linear(a, "q_proj", h, C);
         struct value k = layer_linear(a, "k_proj", h, C);

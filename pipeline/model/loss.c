@@ -8,21 +8,22 @@
 #include <stdlib.h>
 
 struct loss_graph {
-    const struct base_model *m;        /* borrowed */
+    const struct base_model *m; /* borrowed */
     struct loss_shape shape;
-    struct graph *g;                   /* owned, like plan and exec */
+    struct graph *g; /* owned, like plan and exec */
     struct plan *plan;
     struct exec *exec;
     struct value noisy, target, time, ids, weight, one;
     struct value loss, error;
-    struct value *gradient;            /* owned, [kv.n + 1]: the matrices (if wanted), then the extra rows (if wanted) */
-    const float **d_kv;                /* owned, [kv.n] */
-    float *sinusoid;                   /* owned, [channels[0]] */
+    struct value *
+        gradient; /* owned, [kv.n + 1]: the matrices (if wanted), then the extra rows (if wanted) */
+    const float **d_kv; /* owned, [kv.n] */
+    float *sinusoid;    /* owned, [channels[0]] */
 };
 
 /* ids -> text states -> K, V -> prediction -> loss. wrt gets the leaves whose gradients are wanted, `n` of them. */
-static void forward(struct loss_graph *l, const float *kv_data, const float *extra_data, struct value *weight,
-                    struct value *kv, struct value *wrt, int *n)
+static void forward(struct loss_graph *l, const float *kv_data, const float *extra_data,
+                    struct value *weight, struct value *kv, struct value *wrt, int *n)
 {
     const struct base_model *m = l->m;
     const struct unet_config *c = &m->unet;
@@ -80,7 +81,8 @@ enum code loss_make(struct loss_graph **out, const struct base_model *m, const s
     l->d_kv = mem_alloc((size_t)m->kv.n, sizeof *l->d_kv);
     l->sinusoid = mem_alloc((size_t)m->unet.channels[0], sizeof *l->sinusoid);
     enum code rc = OK;
-    if (!l->gradient || !l->d_kv || !l->sinusoid) rc = err_set(e, ERR_NOMEM, "no memory for the loss");
+    if (!l->gradient || !l->d_kv || !l->sinusoid)
+        rc = err_set(e, ERR_NOMEM, "no memory for the loss");
     if (!rc) rc = graph_make(&l->g, e);
     if (!rc) rc = build(l, kv, extra, e);
     if (!rc) rc = plan_make(&l->plan, l->g, k, e);
@@ -102,10 +104,12 @@ void loss_free(struct loss_graph *l)
     free(l);
 }
 
-enum code loss_run(struct loss_graph *l, const struct loss_sample *s, struct loss_outputs *out, struct err *e)
+enum code loss_run(struct loss_graph *l, const struct loss_sample *s, struct loss_outputs *out,
+                   struct err *e)
 {
     static const float one = 1.0f;
-    for (int i = 0; i < l->shape.length; i++) assert(s->ids[i] >= 0 && s->ids[i] < l->m->text.vocab + l->shape.n_extra);
+    for (int i = 0; i < l->shape.length; i++)
+        assert(s->ids[i] >= 0 && s->ids[i] < l->m->text.vocab + l->shape.n_extra);
     unet_time(&l->m->unet, s->t, l->sinusoid);
     exec_bind(l->exec, l->noisy, s->noisy);
     exec_bind(l->exec, l->target, s->target);
@@ -117,7 +121,8 @@ enum code loss_run(struct loss_graph *l, const struct loss_sample *s, struct los
     if (rc) return rc;
 
     int n = 0;
-    *out = (struct loss_outputs){.loss = *exec_data(l->exec, l->loss), .error = *exec_data(l->exec, l->error)};
+    *out = (struct loss_outputs){.loss = *exec_data(l->exec, l->loss),
+                                 .error = *exec_data(l->exec, l->error)};
     if (!l->shape.skip_kv) {
         for (; n < l->m->kv.n; n++) l->d_kv[n] = exec_data(l->exec, l->gradient[n]);
         out->d_kv = l->d_kv;
@@ -126,5 +131,11 @@ enum code loss_run(struct loss_graph *l, const struct loss_sample *s, struct los
     return OK;
 }
 
-size_t loss_peak(const struct loss_graph *l) { return plan_peak(l->plan); }
-double loss_flops(const struct loss_graph *l) { return graph_flops(l->g); }
+size_t loss_peak(const struct loss_graph *l)
+{
+    return plan_peak(l->plan);
+}
+double loss_flops(const struct loss_graph *l)
+{
+    return graph_flops(l->g);
+}

@@ -25,13 +25,17 @@ static struct part_option *option_find(struct part_option *o, const char *name)
     return NULL;
 }
 
-static enum code option_set(struct part_option *o, const char *path, const json_t *value, struct err *e)
+static enum code option_set(struct part_option *o, const char *path, const json_t *value,
+                            struct err *e)
 {
     int n = json_is_array(value) ? (int)json_array_size(value) : 1;
-    if (n != o->n) return err_set(e, ERR_INPUT, "%s: %s needs %d number%s", path, o->name, o->n, o->n > 1 ? "s" : "");
+    if (n != o->n)
+        return err_set(e, ERR_INPUT, "%s: %s needs %d number%s", path, o->name, o->n,
+                       o->n > 1 ? "s" : "");
     for (int i = 0; i < n; i++) {
         const json_t *v = json_is_array(value) ? json_array_get(value, (size_t)i) : value;
-        if (!json_is_number(v)) return err_set(e, ERR_INPUT, "%s: %s is not a number", path, o->name);
+        if (!json_is_number(v))
+            return err_set(e, ERR_INPUT, "%s: %s is not a number", path, o->name);
         o->v[i] = json_number_value(v);
     }
     return OK;
@@ -45,8 +49,10 @@ static enum code options_read(struct part_run *r, const char *part, const char *
     enum code rc = OK;
     const char *name;
     json_t *value;
-    if (!json_is_object(root)) rc = err_set(e, ERR_INPUT, "%s: a JSON object of options is expected", path);
-    json_object_foreach(root, name, value) {
+    if (!json_is_object(root))
+        rc = err_set(e, ERR_INPUT, "%s: a JSON object of options is expected", path);
+    json_object_foreach(root, name, value)
+    {
         struct part_option *o = option_find(r->option, name);
         if (rc) break;
         if (o) rc = option_set(o, path, value, e);
@@ -66,8 +72,8 @@ double part_number(const struct part_run *r, const char *name, int i)
 
 /* ---- life ---- */
 
-enum code part_open(struct part_run *r, const struct part *p, const char *model, const struct kernels *k, const char *in,
-                    const char *options, struct err *e)
+enum code part_open(struct part_run *r, const struct part *p, const char *model,
+                    const struct kernels *k, const char *in, const char *options, struct err *e)
 {
     *r = (struct part_run){.model = model, .kernels = k};
     memcpy(r->option, p->option, sizeof r->option);
@@ -96,18 +102,20 @@ static enum code input_find(const struct part_run *r, const char *name, int rank
 {
     const struct stored *t = *out = safetensors_find(r->in, name);
     if (!t) return err_set(e, ERR_INPUT, "the input has no tensor \"%s\"", name);
-    if (t->rank != rank) return err_set(e, ERR_INPUT, "%s has %d dimensions, expected %d", name, t->rank, rank);
+    if (t->rank != rank)
+        return err_set(e, ERR_INPUT, "%s has %d dimensions, expected %d", name, t->rank, rank);
     for (int i = 0; i < rank; i++) {
         if (dim[i] >= 0 && dim[i] != t->dim[i])
-            return err_set(e, ERR_INPUT, "%s: dimension %d is %lld, expected %lld", name, i, (long long)t->dim[i],
-                           (long long)dim[i]);
+            return err_set(e, ERR_INPUT, "%s: dimension %d is %lld, expected %lld", name, i,
+                           (long long)t->dim[i], (long long)dim[i]);
         if (t->dim[i] < 1) return err_set(e, ERR_INPUT, "%s: dimension %d is empty", name, i);
         dim[i] = t->dim[i];
     }
     return OK;
 }
 
-enum code part_floats(struct part_run *r, const char *name, int rank, int64_t *dim, float **out, struct err *e)
+enum code part_floats(struct part_run *r, const char *name, int rank, int64_t *dim, float **out,
+                      struct err *e)
 {
     const struct stored *t;
     enum code rc = input_find(r, name, rank, dim, &t, e);
@@ -116,8 +124,8 @@ enum code part_floats(struct part_run *r, const char *name, int rank, int64_t *d
     return *out ? stored_to_float(t, *out, e) : no_memory(name, e);
 }
 
-enum code part_ints(struct part_run *r, const char *name, int rank, int64_t *dim, int64_t least, int64_t most,
-                    int32_t **out, struct err *e)
+enum code part_ints(struct part_run *r, const char *name, int rank, int64_t *dim, int64_t least,
+                    int64_t most, int32_t **out, struct err *e)
 {
     const struct stored *t;
     enum code rc = input_find(r, name, rank, dim, &t, e);
@@ -128,14 +136,15 @@ enum code part_ints(struct part_run *r, const char *name, int rank, int64_t *dim
     if ((rc = stored_to_int(t, wide, e))) return rc;
     for (int64_t i = 0; i < n; i++) {
         if (wide[i] < least || wide[i] > most)
-            return err_set(e, ERR_INPUT, "%s: value %lld is %lld, expected %lld to %lld", name, (long long)i,
-                           (long long)wide[i], (long long)least, (long long)most);
+            return err_set(e, ERR_INPUT, "%s: value %lld is %lld, expected %lld to %lld", name,
+                           (long long)i, (long long)wide[i], (long long)least, (long long)most);
         (*out)[i] = (int32_t)wide[i];
     }
     return OK;
 }
 
-enum code part_image(struct part_run *r, const char *name, int64_t dim[4], float **out, struct err *e)
+enum code part_image(struct part_run *r, const char *name, int64_t dim[4], float **out,
+                     struct err *e)
 {
     float *nchw;
     enum code rc = part_floats(r, name, 4, dim, &nchw, e);
@@ -145,7 +154,8 @@ enum code part_image(struct part_run *r, const char *name, int64_t dim[4], float
     if (!nhwc) return no_memory(name, e);
     for (int64_t n = 0; n < dim[0]; n++)
         for (int64_t c = 0; c < C; c++)
-            for (int64_t p = 0; p < HW; p++) nhwc[(n * HW + p) * C + c] = nchw[(n * C + c) * HW + p];
+            for (int64_t p = 0; p < HW; p++)
+                nhwc[(n * HW + p) * C + c] = nchw[(n * C + c) * HW + p];
     return OK;
 }
 
@@ -167,19 +177,20 @@ static enum code give(struct part_run *r, struct stored_entry entry, struct err 
 
 static size_t element_bytes(enum stored_dtype dtype)
 {
-    assert(dtype == STORED_F32 || dtype == STORED_U8);               /* what parts give */
+    assert(dtype == STORED_F32 || dtype == STORED_U8); /* what parts give */
     return dtype == STORED_F32 ? 4 : 1;
 }
 
-enum code part_give(struct part_run *r, enum stored_dtype dtype, int rank, const int64_t *dim, const void *data,
-                    struct err *e, const char *name, ...)
+enum code part_give(struct part_run *r, enum stored_dtype dtype, int rank, const int64_t *dim,
+                    const void *data, struct err *e, const char *name, ...)
 {
     char text[200];
     va_list args;
     va_start(args, name);
     vsnprintf(text, sizeof text, name, args);
     va_end(args);
-    struct stored_entry entry = {.dtype = dtype, .rank = rank, .name = arena_strdup(&r->arena, text)};
+    struct stored_entry entry = {
+        .dtype = dtype, .rank = rank, .name = arena_strdup(&r->arena, text)};
     size_t bytes = element_bytes(dtype);
     for (int i = 0; i < rank; i++) bytes *= (size_t)(entry.dim[i] = dim[i]);
     entry.data = arena_copy(&r->arena, data, bytes);
@@ -187,13 +198,15 @@ enum code part_give(struct part_run *r, enum stored_dtype dtype, int rank, const
     return give(r, entry, e);
 }
 
-enum code part_give_image(struct part_run *r, const int64_t dim[4], const float *data, struct err *e, const char *name)
+enum code part_give_image(struct part_run *r, const int64_t dim[4], const float *data,
+                          struct err *e, const char *name)
 {
     int64_t C = dim[1], HW = dim[2] * dim[3];
     float *nchw = arena_alloc(&r->arena, (size_t)(dim[0] * C * HW) * sizeof *nchw);
     if (!nchw) return no_memory(name, e);
     for (int64_t n = 0; n < dim[0]; n++)
         for (int64_t c = 0; c < C; c++)
-            for (int64_t p = 0; p < HW; p++) nchw[(n * C + c) * HW + p] = data[(n * HW + p) * C + c];
+            for (int64_t p = 0; p < HW; p++)
+                nchw[(n * C + c) * HW + p] = data[(n * HW + p) * C + c];
     return part_give(r, STORED_F32, 4, dim, nchw, e, "%s", name);
 }

@@ -8,13 +8,19 @@
 #include <stdio.h>
 #include <string.h>
 
-struct binding { struct value input; const void *data; };
+struct binding {
+    struct value input;
+    const void *data;
+};
 
-static enum code no_memory(struct err *e) { return err_set(e, ERR_NOMEM, "no memory to run a part"); }
+static enum code no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, "no memory to run a part");
+}
 
 /* Runs a graph once and copies `out` into the arena. Takes the graph, also on failure. */
-static enum code run_once(struct part_run *r, struct graph *g, struct value out, const struct binding *in, int n,
-                          float **result, struct err *e)
+static enum code run_once(struct part_run *r, struct graph *g, struct value out,
+                          const struct binding *in, int n, float **result, struct err *e)
 {
     struct exec *x;
     graph_keep(g, out);
@@ -25,7 +31,8 @@ static enum code run_once(struct part_run *r, struct graph *g, struct value out,
         return rc;
     }
     for (int i = 0; i < n; i++) exec_bind(x, in[i].input, in[i].data);
-    if (!(rc = exec_run(x, e)) && !(*result = arena_copy(&r->arena, exec_data(x, out), bytes))) rc = no_memory(e);
+    if (!(rc = exec_run(x, e)) && !(*result = arena_copy(&r->arena, exec_data(x, out), bytes)))
+        rc = no_memory(e);
     exec_close(x);
     return rc;
 }
@@ -57,12 +64,17 @@ static enum code base_kv(struct part_run *r, const struct base_model *m, float *
     return *kv ? kv_read(&m->kv, m->unet_weights, *kv, e) : no_memory(e);
 }
 
-struct unet_inputs { int64_t dim[4], text_dim[3]; float *sample, *time, *hidden; };
+struct unet_inputs {
+    int64_t dim[4], text_dim[3];
+    float *sample, *time, *hidden;
+};
 
-static enum code unet_read(struct part_run *r, const struct base_model *m, struct unet_inputs *in, struct err *e)
+static enum code unet_read(struct part_run *r, const struct base_model *m, struct unet_inputs *in,
+                           struct err *e)
 {
     float *t;
-    *in = (struct unet_inputs){.dim = {-1, m->unet.in_channels, -1, -1}, .text_dim = {-1, -1, m->unet.cross_attention_dim}};
+    *in = (struct unet_inputs){.dim = {-1, m->unet.in_channels, -1, -1},
+                               .text_dim = {-1, -1, m->unet.cross_attention_dim}};
     enum code rc = part_image(r, "sample", in->dim, &in->sample, e);
     in->text_dim[0] = in->dim[0];
     if (!rc) rc = part_floats(r, "timestep", 1, &in->dim[0], &t, e);
@@ -80,7 +92,8 @@ static enum code unet_run(struct part_run *r, const struct base_model *m, struct
     struct unet_inputs in;
     struct graph *g;
     float *flat, *result;
-    struct value *kv = arena_alloc(&r->arena, 2 * (size_t)m->kv.n * sizeof *kv), *weight = kv + m->kv.n;
+    struct value *kv = arena_alloc(&r->arena, 2 * (size_t)m->kv.n * sizeof *kv),
+                 *weight = kv + m->kv.n;
     enum code rc = kv ? unet_read(r, m, &in, e) : no_memory(e);
     if (!rc) rc = base_kv(r, m, &flat, e);
     if (rc || (rc = graph_make(&g, e))) return rc;
@@ -88,7 +101,8 @@ static enum code unet_run(struct part_run *r, const struct base_model *m, struct
     int64_t B = in.dim[0], H = in.dim[2], W = in.dim[3];
     struct value sample = graph_input(g, "sample", DTYPE_F32, SHAPE(B, H, W, m->unet.in_channels));
     struct value time = graph_input(g, "time", DTYPE_F32, SHAPE(B, m->unet.channels[0]));
-    struct value hidden = graph_input(g, "hidden", DTYPE_F32, SHAPE(B, in.text_dim[1], in.text_dim[2]));
+    struct value hidden =
+        graph_input(g, "hidden", DTYPE_F32, SHAPE(B, in.text_dim[1], in.text_dim[2]));
     for (int i = 0; i < m->kv.n; i++) {
         const struct kv_matrix *w = &m->kv.matrix[i];
         weight[i] = graph_param(g, w->name, SHAPE(w->rows, w->cols), flat + w->offset);
@@ -112,11 +126,12 @@ static enum code unet(struct part_run *r, struct err *e)
 
 /* ---- the VAE ---- */
 
-typedef struct value vae_build(struct graph *g, const struct vae_config *c, struct weights *w, struct value in);
+typedef struct value vae_build(struct graph *g, const struct vae_config *c, struct weights *w,
+                               struct value in);
 
 /* Reads an image of C channels, runs `build` on it; dim becomes that of the result, [N,C,H,W]. */
-static enum code vae_run(struct part_run *r, const struct base_model *m, const char *name, int64_t C, vae_build *build,
-                         int64_t dim[4], float **result, struct err *e)
+static enum code vae_run(struct part_run *r, const struct base_model *m, const char *name,
+                         int64_t C, vae_build *build, int64_t dim[4], float **result, struct err *e)
 {
     struct graph *g;
     float *image;
@@ -131,9 +146,11 @@ static enum code vae_run(struct part_run *r, const struct base_model *m, const c
 }
 
 /* Moments [N,h,w,2L] parted into mean and clamped log-variance. */
-static enum code give_moments(struct part_run *r, const int64_t dim[4], const float *moments, struct err *e)
+static enum code give_moments(struct part_run *r, const int64_t dim[4], const float *moments,
+                              struct err *e)
 {
-    int64_t L = dim[1] / 2, pixels = dim[0] * dim[2] * dim[3], half[4] = {dim[0], L, dim[2], dim[3]};
+    int64_t L = dim[1] / 2, pixels = dim[0] * dim[2] * dim[3],
+            half[4] = {dim[0], L, dim[2], dim[3]};
     float *mean = arena_alloc(&r->arena, (size_t)(pixels * L) * sizeof *mean);
     float *logvar = arena_alloc(&r->arena, (size_t)(pixels * L) * sizeof *logvar);
     if (!mean || !logvar) return no_memory(e);
@@ -211,7 +228,8 @@ static enum code clip_text_run(struct part_run *r, const struct clip_model *m, s
     struct value out = clip_text_feature(g, &m->text, m->weights, hidden, end);
     struct binding bind[] = {{in, ids}, {end, ends}};
     if ((rc = run_once(r, g, out, bind, 2, &result, e))) return rc;
-    return part_give(r, STORED_F32, 2, (int64_t[]){dim[0], m->text.projection}, result, e, "text_embeds");
+    return part_give(r, STORED_F32, 2, (int64_t[]){dim[0], m->text.projection}, result, e,
+                     "text_embeds");
 }
 
 static enum code clip_text(struct part_run *r, struct err *e)
@@ -234,7 +252,8 @@ static enum code clip_image_run(struct part_run *r, const struct clip_model *m, 
     struct value in = graph_input(g, "pixel_values", DTYPE_F32, SHAPE(dim[0], S, S, 3));
     struct value out = clip_vision_build(g, &m->vision, m->weights, in);
     if ((rc = run_once(r, g, out, &(struct binding){in, pixels}, 1, &result, e))) return rc;
-    return part_give(r, STORED_F32, 2, (int64_t[]){dim[0], m->vision.projection}, result, e, "image_embeds");
+    return part_give(r, STORED_F32, 2, (int64_t[]){dim[0], m->vision.projection}, result, e,
+                     "image_embeds");
 }
 
 static enum code clip_image(struct part_run *r, struct err *e)
@@ -253,7 +272,8 @@ static enum code clip_image(struct part_run *r, struct err *e)
 static enum code ddim_run(struct part_run *r, const struct base_model *m, struct err *e)
 {
     int steps = (int)part_number(r, "steps", 0), f = vae_factor(&m->vae);
-    int64_t dim[4] = {-1, m->vae.latent_channels, -1, -1}, T = tokenizer_length(m->tokenizer), ids_dim[2] = {-1, T};
+    int64_t dim[4] = {-1, m->vae.latent_channels, -1, -1}, T = tokenizer_length(m->tokenizer),
+            ids_dim[2] = {-1, T};
     int32_t *cond, *uncond;
     float *noise, *kv;
     struct sampler *s;
@@ -263,7 +283,8 @@ static enum code ddim_run(struct part_run *r, const struct base_model *m, struct
     if (!rc) rc = part_ints(r, "uncond_ids", 2, ids_dim, 0, m->text.vocab - 1, &uncond, e);
     if (!rc) rc = base_kv(r, m, &kv, e);
     if (!rc && (steps < 1 || steps > m->schedule.config.train_steps))
-        rc = err_set(e, ERR_INPUT, "option steps is %d, expected 1 to %d", steps, m->schedule.config.train_steps);
+        rc = err_set(e, ERR_INPUT, "option steps is %d, expected 1 to %d", steps,
+                     m->schedule.config.train_steps);
     if (rc) return rc;
     int64_t B = dim[0], C = dim[1], HW = dim[2] * dim[3], one = C * HW;
     float *trace = arena_alloc(&r->arena, (size_t)(one * (steps + 1)) * sizeof *trace);
@@ -271,16 +292,22 @@ static enum code ddim_run(struct part_run *r, const struct base_model *m, struct
     if (!trace || !all) return no_memory(e);
     if ((rc = sampler_make(&s, m, r->kernels, (int)dim[2] * f, (int)dim[3] * f, 0, e))) return rc;
     for (int64_t b = 0; !rc && b < B; b++) {
-        struct sample_request q = {.prompt = cond + b * T, .negative = uncond + b * T, .kv = kv, .steps = steps,
-                                   .guidance = (float)part_number(r, "guidance", 0), .noise = noise + b * one};
+        struct sample_request q = {.prompt = cond + b * T,
+                                   .negative = uncond + b * T,
+                                   .kv = kv,
+                                   .steps = steps,
+                                   .guidance = (float)part_number(r, "guidance", 0),
+                                   .noise = noise + b * one};
         rc = sampler_run(s, &q, NULL, NULL, trace, e);
         for (int64_t i = 0; i <= steps; i++)
             for (int64_t p = 0; p < HW; p++)
-                for (int64_t c = 0; c < C; c++) all[((i * B + b) * C + c) * HW + p] = trace[(i * HW + p) * C + c];
+                for (int64_t c = 0; c < C; c++)
+                    all[((i * B + b) * C + c) * HW + p] = trace[(i * HW + p) * C + c];
     }
     sampler_free(s);
     if (rc) return rc;
-    return part_give(r, STORED_F32, 5, (int64_t[]){steps + 1, B, C, dim[2], dim[3]}, all, e, "latents");
+    return part_give(r, STORED_F32, 5, (int64_t[]){steps + 1, B, C, dim[2], dim[3]}, all, e,
+                     "latents");
 }
 
 static enum code ddim(struct part_run *r, struct err *e)
@@ -295,9 +322,14 @@ static enum code ddim(struct part_run *r, struct err *e)
 
 /* ---- the loss and its gradients ---- */
 
-struct loss_inputs { int64_t dim[4], T; float *latent, *noise, *weight, *row; int32_t *t, *ids; };
+struct loss_inputs {
+    int64_t dim[4], T;
+    float *latent, *noise, *weight, *row;
+    int32_t *t, *ids;
+};
 
-static enum code loss_read(struct part_run *r, const struct base_model *m, struct loss_inputs *in, struct err *e)
+static enum code loss_read(struct part_run *r, const struct base_model *m, struct loss_inputs *in,
+                           struct err *e)
 {
     int32_t vocab = m->text.vocab, *token;
     int64_t ids_dim[2] = {-1, -1}, row_dim[1] = {m->text.hidden}, one[1] = {1};
@@ -305,7 +337,8 @@ static enum code loss_read(struct part_run *r, const struct base_model *m, struc
     enum code rc = part_image(r, "latent", in->dim, &in->latent, e);
     if (!rc) rc = part_image(r, "noise", in->dim, &in->noise, e);
     ids_dim[0] = in->dim[0];
-    if (!rc) rc = part_ints(r, "timestep", 1, in->dim, 0, m->schedule.config.train_steps - 1, &in->t, e);
+    if (!rc)
+        rc = part_ints(r, "timestep", 1, in->dim, 0, m->schedule.config.train_steps - 1, &in->t, e);
     if (!rc) rc = part_ints(r, "token_id", 1, one, vocab, vocab, &token, e);
     if (!rc) rc = part_ints(r, "input_ids", 2, ids_dim, 0, vocab, &in->ids, e);
     if (!rc) rc = part_floats(r, "token_row", 1, row_dim, &in->row, e);
@@ -318,12 +351,14 @@ static void gather(const struct base_model *m, const struct loss_outputs *o, str
 {
     for (int i = 0; i < m->kv.n; i++) {
         const struct kv_matrix *w = &m->kv.matrix[i];
-        for (int64_t j = 0; j < w->rows * w->cols; j++) out->d_kv[w->offset + (size_t)j] += o->d_kv[i][j];
+        for (int64_t j = 0; j < w->rows * w->cols; j++)
+            out->d_kv[w->offset + (size_t)j] += o->d_kv[i][j];
     }
     for (int j = 0; j < m->text.hidden; j++) out->d_row[j] += o->d_extra[j];
 }
 
-enum code part_loss(struct part_run *r, const struct base_model *m, const float *kv, struct part_loss *out, struct err *e)
+enum code part_loss(struct part_run *r, const struct base_model *m, const float *kv,
+                    struct part_loss *out, struct err *e)
 {
     struct loss_inputs in;
     struct loss_graph *l;
@@ -331,21 +366,28 @@ enum code part_loss(struct part_run *r, const struct base_model *m, const float 
     enum code rc = loss_read(r, m, &in, e);
     if (rc) return rc;
     size_t n = (size_t)(in.dim[1] * in.dim[2] * in.dim[3]);
-    float *noisy = arena_alloc(&r->arena, n * sizeof *noisy), *target = arena_alloc(&r->arena, n * sizeof *target);
+    float *noisy = arena_alloc(&r->arena, n * sizeof *noisy),
+          *target = arena_alloc(&r->arena, n * sizeof *target);
     *out = (struct part_loss){.B = in.dim[0], .row = in.row};
     out->per_sample = arena_alloc(&r->arena, (size_t)out->B * sizeof *out->per_sample);
     out->d_kv = arena_alloc(&r->arena, m->kv.n_weights * sizeof *out->d_kv);
     out->d_row = arena_alloc(&r->arena, (size_t)m->text.hidden * sizeof *out->d_row);
     if (!noisy || !target || !out->per_sample || !out->d_kv || !out->d_row) return no_memory(e);
 
-    struct loss_shape shape = {.h = (int)in.dim[2], .w = (int)in.dim[3], .length = (int)in.T, .n_extra = 1,
+    struct loss_shape shape = {.h = (int)in.dim[2],
+                               .w = (int)in.dim[3],
+                               .length = (int)in.T,
+                               .n_extra = 1,
                                .detach_first = part_number(r, "detach_bos", 0) != 0};
     if ((rc = loss_make(&l, m, r->kernels, &shape, kv, in.row, e))) return rc;
     for (int64_t b = 0; !rc && b < out->B; b++) {
         const float *x0 = in.latent + (size_t)b * n, *noise = in.noise + (size_t)b * n;
         schedule_add_noise(&m->schedule, in.t[b], x0, noise, noisy, n);
         schedule_target(&m->schedule, in.t[b], x0, noise, target, n);
-        struct loss_sample sample = {.noisy = noisy, .target = target, .t = in.t[b], .ids = in.ids + b * in.T,
+        struct loss_sample sample = {.noisy = noisy,
+                                     .target = target,
+                                     .t = in.t[b],
+                                     .ids = in.ids + b * in.T,
                                      .weight = in.weight[b] / (float)out->B};
         if ((rc = loss_run(l, &sample, &o, e))) break;
         out->per_sample[b] = o.error;
@@ -356,7 +398,8 @@ enum code part_loss(struct part_run *r, const struct base_model *m, const float 
     return rc;
 }
 
-static enum code loss_give(struct part_run *r, const struct base_model *m, const struct part_loss *l, struct err *e)
+static enum code loss_give(struct part_run *r, const struct base_model *m,
+                           const struct part_loss *l, struct err *e)
 {
     int64_t D = m->text.hidden;
     enum code rc = part_give(r, STORED_F32, 1, (int64_t[]){1}, &l->loss, e, "loss");
@@ -364,7 +407,8 @@ static enum code loss_give(struct part_run *r, const struct base_model *m, const
     if (!rc) rc = part_give(r, STORED_F32, 1, &D, l->d_row, e, "grad.token_row");
     for (int i = 0; !rc && i < m->kv.n; i++) {
         const struct kv_matrix *w = &m->kv.matrix[i];
-        rc = part_give(r, STORED_F32, 2, (int64_t[]){w->rows, w->cols}, l->d_kv + w->offset, e, "grad.%s", w->name);
+        rc = part_give(r, STORED_F32, 2, (int64_t[]){w->rows, w->cols}, l->d_kv + w->offset, e,
+                       "grad.%s", w->name);
     }
     return rc;
 }
@@ -384,33 +428,49 @@ static enum code loss(struct part_run *r, struct err *e)
 }
 
 static const struct part list[] = {
-    {.name = "text", .what = "token ids through the text encoder", .run = text,
+    {.name = "text",
+     .what = "token ids through the text encoder",
+     .run = text,
      .in = {{"input_ids", "[B,T] I64", "token ids"}},
      .out = {{"last_hidden_state", "[B,T,D]", "after the final layer norm"}}},
-    {.name = "unet", .what = "one prediction of the UNet", .run = unet,
+    {.name = "unet",
+     .what = "one prediction of the UNet",
+     .run = unet,
      .in = {{"sample", "[B,C,H,W]", "noisy latents"},
             {"timestep", "[B] F32", "may be fractional"},
             {"encoder_hidden_states", "[B,T,D]", "text states"}},
      .out = {{"sample", "[B,C,H,W]", "epsilon or v"}}},
-    {.name = "vae-encode", .what = "images to the moments of their latents", .run = vae_encode,
+    {.name = "vae-encode",
+     .what = "images to the moments of their latents",
+     .run = vae_encode,
      .in = {{"image", "[B,3,H,W]", "in [-1,1]"}},
      .out = {{"mean", "[B,c,h,w]", "not scaled"}, {"logvar", "[B,c,h,w]", "clamped to [-30,20]"}}},
-    {.name = "vae-decode", .what = "latents to images", .run = vae_decode,
+    {.name = "vae-decode",
+     .what = "latents to images",
+     .run = vae_decode,
      .in = {{"latent", "[B,c,h,w]", "divided by scaling_factor already"}},
      .out = {{"image", "[B,3,H,W]", "not clamped"}}},
-    {.name = "clip-text", .what = "the evaluation feature of texts, by MODEL/clip", .run = clip_text,
+    {.name = "clip-text",
+     .what = "the evaluation feature of texts, by MODEL/clip",
+     .run = clip_text,
      .in = {{"input_ids", "[B,T] I64", "token ids"}},
      .out = {{"text_embeds", "[B,P]", "projected, not normalised"}}},
-    {.name = "clip-image", .what = "the evaluation feature of images, by MODEL/clip", .run = clip_image,
+    {.name = "clip-image",
+     .what = "the evaluation feature of images, by MODEL/clip",
+     .run = clip_image,
      .in = {{"pixel_values", "[B,3,S,S]", "resized and normalised already"}},
      .out = {{"image_embeds", "[B,P]", "projected, not normalised"}}},
-    {.name = "ddim", .what = "the latents of every sampling step", .run = ddim,
+    {.name = "ddim",
+     .what = "the latents of every sampling step",
+     .run = ddim,
      .in = {{"noise", "[B,c,h,w]", "initial latents"},
             {"cond_ids", "[B,T] I64", "prompts"},
             {"uncond_ids", "[B,T] I64", "negative prompts"}},
      .out = {{"latents", "[steps+1,B,c,h,w]", "first the noise"}},
      .option = {{"steps", 1, {50}, "number of steps"}, {"guidance", 1, {7.5}, "guidance scale"}}},
-    {.name = "loss", .what = "the personalization loss and its gradients", .run = loss,
+    {.name = "loss",
+     .what = "the personalization loss and its gradients",
+     .run = loss,
      .in = {{"latent", "[B,c,h,w]", "clean, scaled"},
             {"noise", "[B,c,h,w]", ""},
             {"timestep", "[B] I64", ""},

@@ -23,12 +23,14 @@ static enum code open_take(struct exec **x, struct graph *g, const struct kernel
 }
 
 /* A tokenizer that knows more words than the text encoder would read past its table. */
-static enum code check_ids(const struct clip_text_config *c, const int32_t *ids, int n, int n_extra, struct err *e)
+static enum code check_ids(const struct clip_text_config *c, const int32_t *ids, int n, int n_extra,
+                           struct err *e)
 {
     for (int i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= c->vocab + n_extra)
-            return err_set(e, ERR_INPUT, "token id %d at position %d: the text encoder knows ids below %d", ids[i], i,
-                           c->vocab + n_extra);
+            return err_set(e, ERR_INPUT,
+                           "token id %d at position %d: the text encoder knows ids below %d",
+                           ids[i], i, c->vocab + n_extra);
     return OK;
 }
 
@@ -36,27 +38,31 @@ static enum code check_side(const struct base_model *m, int height, int width, s
 {
     int f = vae_factor(&m->vae);
     if (height > 0 && width > 0 && height % f == 0 && width % f == 0) return OK;
-    return err_set(e, ERR_INPUT, "an image of %dx%d: this model needs sides that are multiples of %d", width, height, f);
+    return err_set(e, ERR_INPUT,
+                   "an image of %dx%d: this model needs sides that are multiples of %d", width,
+                   height, f);
 }
 
 /* ---- texts and images, one by one ---- */
 
-enum code text_states(const struct base_model *m, const struct kernels *k, const int32_t *ids, int n, int length,
-                      const float *extra, int n_extra, float *out, struct err *e)
+enum code text_states(const struct base_model *m, const struct kernels *k, const int32_t *ids,
+                      int n, int length, const float *extra, int n_extra, float *out, struct err *e)
 {
     size_t one = (size_t)length * (size_t)m->text.hidden;
     enum code rc = check_ids(&m->text, ids, n * length, n_extra, e);
     struct graph *g;
     struct exec *x;
     if (rc || (rc = graph_make(&g, e))) return rc;
-    struct value rows = n_extra ? graph_param(g, "extra", SHAPE(n_extra, m->text.hidden), extra) : VALUE_NONE;
+    struct value rows =
+        n_extra ? graph_param(g, "extra", SHAPE(n_extra, m->text.hidden), extra) : VALUE_NONE;
     struct value in = graph_input(g, "ids", DTYPE_I32, SHAPE(1, length));
     struct value hidden = clip_text_build(g, &m->text, m->text_weights, in, rows);
     graph_keep(g, hidden);
     if ((rc = open_take(&x, g, k, e))) return rc;
     for (int i = 0; !rc && i < n; i++) {
         exec_bind(x, in, ids + (size_t)i * (size_t)length);
-        if (!(rc = exec_run(x, e))) memcpy(out + (size_t)i * one, exec_data(x, hidden), one * sizeof *out);
+        if (!(rc = exec_run(x, e)))
+            memcpy(out + (size_t)i * one, exec_data(x, hidden), one * sizeof *out);
     }
     exec_close(x);
     return rc;
@@ -71,8 +77,8 @@ static void clamp_log_variance(float *moments, size_t pixels, int L)
         }
 }
 
-enum code image_moments(const struct base_model *m, const struct kernels *k, const uint8_t *rgb, int n, int h, int w,
-                        float *moments, struct err *e)
+enum code image_moments(const struct base_model *m, const struct kernels *k, const uint8_t *rgb,
+                        int n, int h, int w, float *moments, struct err *e)
 {
     int f = vae_factor(&m->vae), L = m->vae.latent_channels;
     size_t values = (size_t)h * (size_t)w * 3, pixels = (size_t)(h / f) * (size_t)(w / f);
@@ -87,7 +93,8 @@ enum code image_moments(const struct base_model *m, const struct kernels *k, con
     float *image = mem_alloc(values, sizeof *image);
     if (!image) rc = err_set(e, ERR_NOMEM, "no memory for an image of %dx%d", w, h);
     for (int i = 0; !rc && i < n; i++) {
-        for (size_t j = 0; j < values; j++) image[j] = (float)rgb[(size_t)i * values + j] / 127.5f - 1.0f;
+        for (size_t j = 0; j < values; j++)
+            image[j] = (float)rgb[(size_t)i * values + j] / 127.5f - 1.0f;
         exec_bind(x, in, image);
         if ((rc = exec_run(x, e))) break;
         float *to = moments + (size_t)i * pixels * 2 * (size_t)L;
@@ -101,22 +108,31 @@ enum code image_moments(const struct base_model *m, const struct kernels *k, con
 
 /* ---- the sampler ---- */
 
-struct unet_run { struct exec *x; struct value latent, time, out; };
-
-struct sampler {
-    const struct base_model *m;                 /* borrowed, as are the kernels */
-    const struct kernels *k;
-    int height, width, h, w, T, n_extra;
-    size_t n;                                   /* values of a latent */
-    float *kv, *extra;                          /* owned; W_m and token rows of the request, read by the prompt graph */
-    float *states;                              /* owned; for every K/V matrix [2][T][rows]: negative, positive */
-    float *latent, *guided, *noise, *time;      /* owned scratch */
-    struct { struct exec *x; struct value ids, *kv; } prompt;    /* kv: owned, [kv.n] */
-    struct unet_run unet[2];                    /* of one half (made when first wanted) and of two */
-    struct { struct exec *x; struct value latent, image; } decode;
+struct unet_run {
+    struct exec *x;
+    struct value latent, time, out;
 };
 
-static size_t states_of(const struct sampler *s, int i)          /* values of one prompt's K or V */
+struct sampler {
+    const struct base_model *m; /* borrowed, as are the kernels */
+    const struct kernels *k;
+    int height, width, h, w, T, n_extra;
+    size_t n;          /* values of a latent */
+    float *kv, *extra; /* owned; W_m and token rows of the request, read by the prompt graph */
+    float *states;     /* owned; for every K/V matrix [2][T][rows]: negative, positive */
+    float *latent, *guided, *noise, *time; /* owned scratch */
+    struct {
+        struct exec *x;
+        struct value ids, *kv;
+    } prompt;                /* kv: owned, [kv.n] */
+    struct unet_run unet[2]; /* of one half (made when first wanted) and of two */
+    struct {
+        struct exec *x;
+        struct value latent, image;
+    } decode;
+};
+
+static size_t states_of(const struct sampler *s, int i) /* values of one prompt's K or V */
 {
     return (size_t)s->T * (size_t)s->m->kv.matrix[i].rows;
 }
@@ -138,7 +154,9 @@ static enum code prompt_open(struct sampler *s, struct err *e)
         const struct kv_matrix *w = &m->kv.matrix[i];
         weight[i] = graph_param(g, w->name, SHAPE(w->rows, w->cols), s->kv + w->offset);
     }
-    struct value rows = s->n_extra ? graph_param(g, "extra", SHAPE(s->n_extra, m->text.hidden), s->extra) : VALUE_NONE;
+    struct value rows = s->n_extra
+                            ? graph_param(g, "extra", SHAPE(s->n_extra, m->text.hidden), s->extra)
+                            : VALUE_NONE;
     s->prompt.ids = graph_input(g, "ids", DTYPE_I32, SHAPE(1, s->T));
     struct value hidden = clip_text_build(g, &m->text, m->text_weights, s->prompt.ids, rows);
     unet_project(g, &m->kv, hidden, weight, VALUE_NONE, 0, s->prompt.kv);
@@ -165,7 +183,8 @@ static enum code unet_open(struct sampler *s, int halves, struct err *e)
     u->latent = graph_input(g, "latent", DTYPE_F32, SHAPE(1, s->h, s->w, m->unet.in_channels));
     u->time = graph_input(g, "time", DTYPE_F32, SHAPE(1, m->unet.channels[0]));
     for (int i = 0; i < m->kv.n; i++)
-        kv[i] = graph_input(g, m->kv.matrix[i].name, DTYPE_F32, SHAPE(halves, s->T, m->kv.matrix[i].rows));
+        kv[i] = graph_input(g, m->kv.matrix[i].name, DTYPE_F32,
+                            SHAPE(halves, s->T, m->kv.matrix[i].rows));
     struct value latent = u->latent, time = u->time;
     if (halves > 1) {
         latent = op_repeat(g, latent, halves);
@@ -189,22 +208,29 @@ static enum code decode_open(struct sampler *s, struct err *e)
     struct graph *g;
     enum code rc = graph_make(&g, e);
     if (rc) return rc;
-    s->decode.latent = graph_input(g, "latent", DTYPE_F32, SHAPE(1, s->h, s->w, s->m->vae.latent_channels));
+    s->decode.latent =
+        graph_input(g, "latent", DTYPE_F32, SHAPE(1, s->h, s->w, s->m->vae.latent_channels));
     s->decode.image = vae_decode_build(g, &s->m->vae, s->m->vae_weights, s->decode.latent);
     graph_keep(g, s->decode.image);
     return open_take(&s->decode.x, g, s->k, e);
 }
 
-enum code sampler_make(struct sampler **out, const struct base_model *m, const struct kernels *k, int height, int width,
-                       int n_extra, struct err *e)
+enum code sampler_make(struct sampler **out, const struct base_model *m, const struct kernels *k,
+                       int height, int width, int n_extra, struct err *e)
 {
     *out = NULL;
     enum code rc = check_side(m, height, width, e);
     struct sampler *s = rc ? NULL : mem_alloc(1, sizeof *s);
     if (!s) return rc ? rc : err_set(e, ERR_NOMEM, "no memory for a sampler");
     int f = vae_factor(&m->vae);
-    *s = (struct sampler){.m = m, .k = k, .height = height, .width = width, .h = height / f, .w = width / f,
-                          .T = tokenizer_length(m->tokenizer), .n_extra = n_extra};
+    *s = (struct sampler){.m = m,
+                          .k = k,
+                          .height = height,
+                          .width = width,
+                          .h = height / f,
+                          .w = width / f,
+                          .T = tokenizer_length(m->tokenizer),
+                          .n_extra = n_extra};
     s->n = (size_t)s->h * (size_t)s->w * (size_t)m->vae.latent_channels;
     size_t n_states = 0;
     for (int i = 0; i < m->kv.n; i++) n_states += 2 * states_of(s, i);
@@ -243,7 +269,10 @@ void sampler_free(struct sampler *s)
     free(s);
 }
 
-size_t sampler_latent_count(const struct sampler *s) { return s->n; }
+size_t sampler_latent_count(const struct sampler *s)
+{
+    return s->n;
+}
 
 /* K and V of one prompt into their half of s->states: 0 negative, 1 positive. */
 static enum code prompt_run(struct sampler *s, const int32_t *ids, int half, struct err *e)
@@ -260,7 +289,8 @@ static enum code prompt_run(struct sampler *s, const int32_t *ids, int half, str
 }
 
 /* e = e_neg + g (e_pos - e_neg), or the positive half alone. Borrowed until the next prediction. */
-static enum code predict(struct sampler *s, int halves, float guidance, int t, const float **out, struct err *e)
+static enum code predict(struct sampler *s, int halves, float guidance, int t, const float **out,
+                         struct err *e)
 {
     struct unet_run *u = &s->unet[halves - 1];
     unet_time(&s->m->unet, t, s->time);
@@ -269,12 +299,14 @@ static enum code predict(struct sampler *s, int halves, float guidance, int t, c
     const float *negative = exec_data(u->x, u->out), *positive = negative + s->n;
     *out = negative;
     if (halves == 1) return OK;
-    for (size_t i = 0; i < s->n; i++) s->guided[i] = negative[i] + guidance * (positive[i] - negative[i]);
+    for (size_t i = 0; i < s->n; i++)
+        s->guided[i] = negative[i] + guidance * (positive[i] - negative[i]);
     *out = s->guided;
     return OK;
 }
 
-static enum code denoise(struct sampler *s, const struct sample_request *r, const int *t, float *trace, struct err *e)
+static enum code denoise(struct sampler *s, const struct sample_request *r, const int *t,
+                         float *trace, struct err *e)
 {
     int halves = r->guidance > 1.0f ? 2 : 1;
     struct philox_key step_noise = philox_key(r->seed, PHILOX_SAMPLE_STEP);
@@ -286,8 +318,8 @@ static enum code denoise(struct sampler *s, const struct sample_request *r, cons
         enum code rc = predict(s, halves, r->guidance, t[i], &prediction, e);
         if (rc) return rc;
         if (r->eta > 0) philox_normal(step_noise, (uint64_t)i, r->index, s->noise, s->n);
-        schedule_ddim_step(&s->m->schedule, r->steps, t[i], r->eta, prediction, r->eta > 0 ? s->noise : NULL, s->latent,
-                           s->n);
+        schedule_ddim_step(&s->m->schedule, r->steps, t[i], r->eta, prediction,
+                           r->eta > 0 ? s->noise : NULL, s->latent, s->n);
         if (trace) memcpy(trace + (size_t)(i + 1) * s->n, s->latent, s->n * sizeof *trace);
     }
     return OK;
@@ -303,17 +335,19 @@ static uint8_t byte_of(float x)
 
 static enum code decode(struct sampler *s, uint8_t *rgb, struct err *e)
 {
-    for (size_t i = 0; i < s->n; i++) s->guided[i] = s->latent[i] / s->m->vae.scaling_factor + s->m->vae.shift_factor;
+    for (size_t i = 0; i < s->n; i++)
+        s->guided[i] = s->latent[i] / s->m->vae.scaling_factor + s->m->vae.shift_factor;
     exec_bind(s->decode.x, s->decode.latent, s->guided);
     enum code rc = exec_run(s->decode.x, e);
     if (rc) return rc;
     const float *image = exec_data(s->decode.x, s->decode.image);
-    for (size_t i = 0; i < (size_t)s->height * (size_t)s->width * 3; i++) rgb[i] = byte_of(image[i]);
+    for (size_t i = 0; i < (size_t)s->height * (size_t)s->width * 3; i++)
+        rgb[i] = byte_of(image[i]);
     return OK;
 }
 
-enum code sampler_run(struct sampler *s, const struct sample_request *r, float *latent, uint8_t *rgb, float *trace,
-                      struct err *e)
+enum code sampler_run(struct sampler *s, const struct sample_request *r, float *latent,
+                      uint8_t *rgb, float *trace, struct err *e)
 {
     const struct base_model *m = s->m;
     int train_steps = m->schedule.config.train_steps;
@@ -323,7 +357,8 @@ enum code sampler_run(struct sampler *s, const struct sample_request *r, float *
     int *t = mem_alloc((size_t)r->steps, sizeof *t);
     if (!t) return err_set(e, ERR_NOMEM, "no memory for %d steps", r->steps);
     memcpy(s->kv, r->kv, m->kv.n_weights * sizeof *s->kv);
-    if (r->n_extra) memcpy(s->extra, r->extra, (size_t)r->n_extra * (size_t)m->text.hidden * sizeof *s->extra);
+    if (r->n_extra)
+        memcpy(s->extra, r->extra, (size_t)r->n_extra * (size_t)m->text.hidden * sizeof *s->extra);
     int halves = r->guidance > 1.0f ? 2 : 1;
     enum code rc = schedule_timesteps(&m->schedule, r->steps, t, e);
     if (!rc) rc = unet_open(s, halves, e);
@@ -346,8 +381,8 @@ static void normalise(float *x, int n)
     for (int i = 0; i < n; i++) x[i] *= scale;
 }
 
-enum code clip_image_features(const struct clip_model *m, const struct kernels *k, const uint8_t *rgb, int n,
-                              float *out, struct err *e)
+enum code clip_image_features(const struct clip_model *m, const struct kernels *k,
+                              const uint8_t *rgb, int n, float *out, struct err *e)
 {
     const struct clip_vision_config *c = &m->vision;
     int S = c->image_size, P = c->projection;
@@ -364,7 +399,8 @@ enum code clip_image_features(const struct clip_model *m, const struct kernels *
     if (!pixels) rc = err_set(e, ERR_NOMEM, "no memory for an image of %dx%d", S, S);
     for (int i = 0; !rc && i < n; i++) {
         for (size_t j = 0; j < values; j++)
-            pixels[j] = ((float)rgb[(size_t)i * values + j] * (1.0f / 255.0f) - c->mean[j % 3]) / c->std[j % 3];
+            pixels[j] = ((float)rgb[(size_t)i * values + j] * (1.0f / 255.0f) - c->mean[j % 3]) /
+                        c->std[j % 3];
         exec_bind(x, in, pixels);
         if ((rc = exec_run(x, e))) break;
         memcpy(out + (size_t)i * (size_t)P, exec_data(x, feature), (size_t)P * sizeof *out);
@@ -375,8 +411,8 @@ enum code clip_image_features(const struct clip_model *m, const struct kernels *
     return rc;
 }
 
-enum code clip_text_features(const struct clip_model *m, const struct kernels *k, const char *const *text, int n,
-                             float *out, struct err *e)
+enum code clip_text_features(const struct clip_model *m, const struct kernels *k,
+                             const char *const *text, int n, float *out, struct err *e)
 {
     const struct clip_text_config *c = &m->text;
     int T = tokenizer_length(m->tokenizer), P = c->projection;

@@ -15,14 +15,14 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define TRANSFORMER_EPS 1e-6f        /* fixed in the reference, whatever norm_eps says */
+#define TRANSFORMER_EPS 1e-6f /* fixed in the reference, whatever norm_eps says */
 #define LAYER_NORM_EPS 1e-5f
 
 struct unet {
     const struct unet_config *c;
-    struct value time;               /* silu of the time embedding [N, 4*C0]: every resnet wants it */
-    const struct value *kv;          /* K of the next cross-attention, then its V */
-    struct value *skip;              /* owned stack */
+    struct value time;      /* silu of the time embedding [N, 4*C0]: every resnet wants it */
+    const struct value *kv; /* K of the next cross-attention, then its V */
+    struct value *skip;     /* owned stack */
     int n_skips;
 };
 
@@ -61,18 +61,26 @@ static struct value transformer(struct unet *u, struct net n, struct value x, in
 
 static struct value resnet(const struct unet *u, struct net n, struct value x, int level)
 {
-    struct resnet r = {.out = u->c->channels[level], .groups = u->c->norm_groups, .eps = u->c->norm_eps};
+    struct resnet r = {
+        .out = u->c->channels[level], .groups = u->c->norm_groups, .eps = u->c->norm_eps};
     return layer_resnet(n, r, x, u->time);
 }
 
-static struct value push(struct unet *u, struct value x) { return u->skip[u->n_skips++] = x; }
-static struct value pop(struct unet *u) { return u->skip[--u->n_skips]; }
+static struct value push(struct unet *u, struct value x)
+{
+    return u->skip[u->n_skips++] = x;
+}
+static struct value pop(struct unet *u)
+{
+    return u->skip[--u->n_skips];
+}
 
 static struct value down_level(struct unet *u, struct net n, struct value x, int level)
 {
     for (int j = 0; j < u->c->layers[level]; j++) {
         x = resnet(u, net_at(n, "resnets.%d", j), x, level);
-        if (u->c->down_attention[level]) x = transformer(u, net_at(n, "attentions.%d", j), x, level);
+        if (u->c->down_attention[level])
+            x = transformer(u, net_at(n, "attentions.%d", j), x, level);
         push(u, x);
     }
     if (level < u->c->levels - 1) x = push(u, layer_downsample(n, x, u->c->downsample_padding));
@@ -91,7 +99,7 @@ static struct value up_level(struct unet *u, struct net n, struct value x, int i
 {
     int level = u->c->levels - 1 - i;
     for (int j = 0; j < u->c->layers[level] + 1; j++) {
-        x = op_concat(n.g, x, pop(u), 3);                                /* current first, skip second */
+        x = op_concat(n.g, x, pop(u), 3); /* current first, skip second */
         x = resnet(u, net_at(n, "resnets.%d", j), x, level);
         if (u->c->up_attention[i]) x = transformer(u, net_at(n, "attentions.%d", j), x, level);
     }
@@ -127,8 +135,9 @@ struct value unet_build(struct graph *g, const struct unet_config *c, struct wei
     return layer_conv(n, "conv_out", x, c->out_channels, 1);
 }
 
-void unet_project(struct graph *g, const struct kv_layout *l, struct value hidden, const struct value *weight,
-                  struct value index, int detach_first, struct value *kv)
+void unet_project(struct graph *g, const struct kv_layout *l, struct value hidden,
+                  const struct value *weight, struct value index, int detach_first,
+                  struct value *kv)
 {
     for (int i = 0; i < l->n; i++) {
         kv[i] = value_is(index) ? op_linear_indexed(g, hidden, weight[i], index)

@@ -10,7 +10,8 @@
 
 static struct value resnet(struct net n, const struct vae_config *c, struct value x, int64_t out)
 {
-    return layer_resnet(n, (struct resnet){.out = out, .groups = c->norm_groups, .eps = VAE_EPS}, x, VALUE_NONE);
+    return layer_resnet(n, (struct resnet){.out = out, .groups = c->norm_groups, .eps = VAE_EPS}, x,
+                        VALUE_NONE);
 }
 
 /* y = x + to_out(softmax(q k^T / sqrt(C)) v) on the group norm of x: one head as wide as the block. */
@@ -39,13 +40,15 @@ static struct value tail(struct net n, const struct vae_config *c, struct value 
     return layer_conv(n, "conv_out", x, out, 1);
 }
 
-struct value vae_encode_build(struct graph *g, const struct vae_config *c, struct weights *w, struct value image)
+struct value vae_encode_build(struct graph *g, const struct vae_config *c, struct weights *w,
+                              struct value image)
 {
     struct net top = {.g = g, .w = w}, n = net_at(top, "encoder");
     struct value x = layer_conv(n, "conv_in", image, c->channels[0], 1);
     for (int i = 0; i < c->levels; i++) {
         struct net level = net_at(n, "down_blocks.%d", i);
-        for (int j = 0; j < c->layers; j++) x = resnet(net_at(level, "resnets.%d", j), c, x, c->channels[i]);
+        for (int j = 0; j < c->layers; j++)
+            x = resnet(net_at(level, "resnets.%d", j), c, x, c->channels[i]);
         if (i < c->levels - 1) x = layer_downsample(level, x, 0);
     }
     x = mid_block(net_at(n, "mid_block"), c, x);
@@ -53,7 +56,8 @@ struct value vae_encode_build(struct graph *g, const struct vae_config *c, struc
     return c->quant_conv ? layer_linear(top, "quant_conv", x, 2 * c->latent_channels) : x;
 }
 
-struct value vae_decode_build(struct graph *g, const struct vae_config *c, struct weights *w, struct value latent)
+struct value vae_decode_build(struct graph *g, const struct vae_config *c, struct weights *w,
+                              struct value latent)
 {
     struct net top = {.g = g, .w = w}, n = net_at(top, "decoder");
     struct value x = latent;
@@ -64,7 +68,8 @@ struct value vae_decode_build(struct graph *g, const struct vae_config *c, struc
         struct net level = net_at(n, "up_blocks.%d", i);
         int64_t C = c->channels[c->levels - 1 - i];
         for (int j = 0; j < c->layers + 1; j++) x = resnet(net_at(level, "resnets.%d", j), c, x, C);
-        if (i < c->levels - 1) x = layer_upsample(level, x, 2 * graph_dim(g, x, 1), 2 * graph_dim(g, x, 2));
+        if (i < c->levels - 1)
+            x = layer_upsample(level, x, 2 * graph_dim(g, x, 1), 2 * graph_dim(g, x, 2));
     }
     return tail(n, c, x, c->out_channels);
 }

@@ -19,7 +19,10 @@ static double tolerance(const char *stem, const char *tensor)
     return !strcmp(stem, "ddim") || !strncmp(tensor, "grad.", 5) ? 1e-3 : 1e-4;
 }
 
-static double used(const struct golden_figures *f) { return fmax(f->l2, f->peak) / f->allowed; }
+static double used(const struct golden_figures *f)
+{
+    return fmax(f->l2, f->peak) / f->allowed;
+}
 
 static const struct stored_entry *entry_find(const struct part_run *r, const char *name)
 {
@@ -41,7 +44,7 @@ static void measure(const float *got, const float *want, int64_t n, struct golde
     double difference = 0, size = 0, worst = 0, largest = 0;
     for (int64_t i = 0; i < n; i++) {
         double d = (double)got[i] - (double)want[i], w = (double)want[i];
-        if (!isfinite(d)) {                                     /* fmax would step over a NaN */
+        if (!isfinite(d)) { /* fmax would step over a NaN */
             f->l2 = f->peak = f->rms = INFINITY;
             return;
         }
@@ -59,9 +62,11 @@ static enum code compare(const struct stored *want, const struct stored_entry *g
                          struct golden_figures *f, struct err *e)
 {
     if (!got) return err_set(e, ERR_FAILED, "no result is called %s", want->name);
-    if (!same_kind(want, got)) return err_set(e, ERR_FAILED, "%s has another type or shape than wanted", want->name);
+    if (!same_kind(want, got))
+        return err_set(e, ERR_FAILED, "%s has another type or shape than wanted", want->name);
     if (want->dtype != STORED_F32) {
-        if (memcmp(want->data, got->data, want->bytes)) return err_set(e, ERR_FAILED, "%s is not equal", want->name);
+        if (memcmp(want->data, got->data, want->bytes))
+            return err_set(e, ERR_FAILED, "%s is not equal", want->name);
         return OK;
     }
     float *values = arena_alloc(a, want->bytes + 1);
@@ -90,8 +95,8 @@ static enum code compare_all(struct part_run *r, const char *stem, const struct 
     return OK;
 }
 
-enum code golden_run(const char *model_case, const char *stem, const struct part_table *parts, const struct kernels *k,
-                     struct golden_figures *out, struct err *e)
+enum code golden_run(const char *model_case, const char *stem, const struct part_table *parts,
+                     const struct kernels *k, struct golden_figures *out, struct err *e)
 {
     char model[200], in[200], options[200], out_path[200];
     snprintf(model, sizeof model, "tests/golden/%s/model", model_case);
