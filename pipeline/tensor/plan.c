@@ -6,8 +6,8 @@
  * 3. Offsets: largest buffer first, into the tightest gap between the placed buffers that live at the same time.
  *    Over the most bytes that ever live at once this wastes 3.7 % on the random graphs of the test; placing in order
  *    of execution 14.6 %, by bytes times life 7.2 %.
- *    O(n^2) with n buffers; 4000 buffers take some 20 ms.
- * The result depends on the graph and the table only.
+ *    O(n^2) with n buffers; 6700 buffers take 31 ms.
+ * The result depends on the graph and the table only (whose scratch may depend on the number of threads).
  */
 #include "pipeline/tensor/plan.h"
 
