@@ -15,6 +15,14 @@
 #include <string.h>
 
 #if defined(__SANITIZE_ADDRESS__)
+#define POISONED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POISONED 1
+#endif
+#endif
+
+#ifdef POISONED
 #include <sanitizer/asan_interface.h>
 #define RED_ZONE ALIGN
 #else

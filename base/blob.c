@@ -69,7 +69,8 @@ uint32_t blob_get_u32(struct blob_reader *r)
 {
     uint8_t raw[4];
     blob_get_bytes(r, raw, sizeof raw);
-    return (uint32_t)raw[0] | (uint32_t)raw[1] << 8 | (uint32_t)raw[2] << 16 | (uint32_t)raw[3] << 24;
+    return (uint32_t)raw[0] | (uint32_t)raw[1] << 8 | (uint32_t)raw[2] << 16 |
+           (uint32_t)raw[3] << 24;
 }
 
 uint64_t blob_get_u64(struct blob_reader *r)

@@ -71,7 +71,8 @@ static void drop_half_character(char *s, size_t n)
     if (want > n - start + 1) s[start - 1] = 0;
 }
 
-static void format_line(char *out, size_t room, const char *fmt, va_list args)
+static __attribute__((format(printf, 3, 0))) void format_line(char *out, size_t room,
+                                                              const char *fmt, va_list args)
 {
     int n = vsnprintf(out, room, fmt, args);
     if (n < 0) out[0] = 0; /* an encoding error: the code still tells */

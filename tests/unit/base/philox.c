@@ -68,7 +68,7 @@ static void test_moments(void)
     near(sum / N, 0, 5 / sqrt(N), "normals have mean 0");
     near(square / N, 1, 5 * sqrt(2.0 / N), "variance 1");
     near(fourth / N, 3, 5 * sqrt(96.0 / N), "fourth moment 3");
-    near(pairs / (N / 2), 0, 5 / sqrt(N / 2), "and neighbours are uncorrelated");
+    near(pairs / (N / 2.0), 0, 5 / sqrt(N / 2.0), "and neighbours are uncorrelated");
     philox_uniform(k, 0, 0, x, N);
     float low = 1, high = 0;
     sum = 0;
