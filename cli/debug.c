@@ -2,6 +2,7 @@
  * a part is stands in pipeline/model/parts.h, and the golden tests run the very same tables. */
 #include "cli/debug.h"
 
+#include "pipeline/method/parts_cns.h"
 #include "pipeline/model/parts.h"
 
 #include <getopt.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 
 static const struct part_table *const tables[] = {
-    &parts_model}; /* a method's parts: one more line here */
+    &parts_model, &parts_cns}; /* another method's parts: one more line here */
 #define TABLES (sizeof tables / sizeof *tables)
 
 struct request {
