@@ -193,6 +193,7 @@ enum code exec_open(struct exec **x, struct graph *g, const struct kernels *k, s
         plan_free(p);
         return rc;
     }
+    assert(*x);
     (*x)->owns = 1;
     return OK;
 }

@@ -22,8 +22,8 @@ int poison_intact(const void *data, size_t bytes)
     const uint32_t word = POISON;
     const uint8_t *at = data;
     for (; bytes >= sizeof word; bytes -= sizeof word, at += sizeof word)
-        if (memcmp(at, &word, sizeof word)) return 0;
-    return !memcmp(at, &word, bytes);
+        if (memcmp(at, &word, sizeof word) != 0) return 0;
+    return memcmp(at, &word, bytes) == 0;
 }
 
 int64_t poison_find(const float *data, int64_t n)

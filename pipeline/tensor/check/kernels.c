@@ -61,10 +61,10 @@ enum code check_call(kernel_fn *fn, const struct run *run, struct err *e)
 
 static enum code check_kernel(const struct run *run, struct err *e)
 {
-    kernel_fn *fn = kernels_cpu()->fn[run->node->op];
-    if (!fn)
+    const struct kernels *cpu = kernels_cpu();
+    if (!cpu->fn[run->node->op])
         return err_set(e, ERR_INTERNAL, "backend cpu has no operator %s", op_name(run->node->op));
-    return check_call(fn, run, e);
+    return check_call(cpu->fn[run->node->op], run, e);
 }
 
 static size_t check_workspace(const struct graph *g, const struct node *node)

@@ -160,8 +160,8 @@ static void test_random(const struct kernels *k, uint64_t seed)
         if (graph_bad) printf("#   graph %d overlaps\n", (int)i);
         bad += graph_bad;
         short_of += !p || !runs_to_peak(g, p);
-        peaks += plan_peak(p);
-        least += least_peak(g, p);
+        peaks += p ? plan_peak(p) : 0;
+        least += p ? least_peak(g, p) : 0;
         plan_free(p);
         graph_free(g);
     }
