@@ -143,6 +143,6 @@ int verb_debug(int argc, char **argv)
     enum code rc = request_read(argc, argv, &q, &p, &help, &e);
     if (!rc && help) print_help();
     else if (!rc) rc = request_run(&q, p, &e);
-    if (rc) fprintf(stderr, "engram debug: %s\n", e.text);
+    if (rc) fprintf(stderr, "engram: %s\n", e.text);
     return err_exit_status(rc);
 }

@@ -1,0 +1,231 @@
+/* cli.c - home, connection, errors, JSON. */
+#include "cli/cli.h"
+
+#include "base/text.h"
+#include "pipeline/method/settings.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+struct cli cli;
+static struct link *connection;
+
+int cli_fail(const struct err *e)
+{
+    fprintf(stderr, "engram: %s\n", e->text);
+    cli_close();
+    return err_exit_status(e->code);
+}
+
+int cli_fail_all(const struct problems *p)
+{
+    for (size_t i = 0; i < p->n; i++) fprintf(stderr, "engram: %s\n", p->line[i]);
+    if (p->n_dropped) fprintf(stderr, "engram: ... and %zu more\n", p->n_dropped);
+    if (p->n > 1) fprintf(stderr, "engram: %zu problems; nothing was changed\n", p->n + p->n_dropped);
+    cli_close();
+    return err_exit_status(p->n ? p->code[0] : ERR_INTERNAL);
+}
+
+void cli_say(const char *fmt, ...)
+{
+    va_list args;
+    if (cli.json) return;
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+int cli_print(json_t *document)
+{
+    json_t *root = json_object();
+    json_object_set_new(root, "v", json_integer(1));
+    json_object_update(root, document);
+    int bad = json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
+    fputc('\n', stdout);
+    bad |= fflush(stdout) != 0;
+    json_decref(root);
+    json_decref(document);
+    cli_close();
+    return bad ? err_exit_status(ERR_IO) : 0;
+}
+
+enum code cli_home(const char **out, struct err *e)
+{
+    static char home[PATH_MAX];
+    const char *own = cli.home ? cli.home : getenv("ENGRAM_HOME"), *state = getenv("XDG_STATE_HOME"), *user = getenv("HOME");
+    int n;
+    if (own && own[0] == '/') n = snprintf(home, sizeof home, "%s", own);
+    else if (own && own[0]) {
+        char here[PATH_MAX];
+        if (!getcwd(here, sizeof here)) return err_errno(e, "current directory");
+        n = snprintf(home, sizeof home, "%s/%s", here, own);
+    } else if (state && state[0] == '/')
+        n = snprintf(home, sizeof home, "%s/engram", state);
+    else if (user && user[0] == '/')
+        n = snprintf(home, sizeof home, "%s/.local/state/engram", user);
+    else
+        return err_set(e, ERR_ENVIRONMENT, "no home: set ENGRAM_HOME or give --home");
+    if (n >= (int)sizeof home) return err_set(e, ERR_USAGE, "the home directory's path is too long");
+    *out = home;
+    return OK;
+}
+
+enum code cli_path(const char *name, char *out, size_t bytes, struct err *e)
+{
+    const char *home;
+    enum code rc = cli_home(&home, e);
+    if (rc) return rc;
+    if ((size_t)snprintf(out, bytes, "%s/%s", home, name) >= bytes) return err_set(e, ERR_USAGE, "path %s/%s is too long", home, name);
+    return OK;
+}
+
+enum code cli_objects(struct objects **out, struct err *e)
+{
+    char path[PATH_MAX];
+    enum code rc = cli_path("objects", path, sizeof path, e);
+    return rc ? rc : objects_open(out, path, e);
+}
+
+enum code cli_ask(struct message *ask, struct arena *a, struct message *answer, struct err *e)
+{
+    char socket[PATH_MAX], endpoint[PATH_MAX + 8];
+    enum code rc = OK;
+    if (!connection) {
+        rc = cli_path("run/engram.sock", socket, sizeof socket, e);
+        if (rc) return rc;
+        if (access(socket, F_OK))
+            return err_set(e, ERR_ENVIRONMENT, "no coordinator is running (no %s); start one with: engram up", socket);
+        snprintf(endpoint, sizeof endpoint, "ipc://%s", socket);
+        struct link_options o = {.endpoint = endpoint, .timeout_ms = 5000, .tries = 2};
+        rc = link_open(&connection, &o, e);
+        if (rc) return rc;
+    }
+    return link_call(connection, ask, a, answer, e);
+}
+
+void cli_close(void)
+{
+    link_close(connection);
+    connection = NULL;
+}
+
+struct hash cli_key(void)
+{
+    struct hash h = {{0}};
+    while (getrandom(h.v, sizeof h.v, 0) != sizeof h.v) continue;
+    return h;
+}
+
+enum code cli_lineage(const char *name, struct arena *a, struct lineage_row *out, struct err *e)
+{
+    struct message ask = {.kind = MSG_lineage_list, .lineage_list = {.name = ""}}, answer;
+    enum code rc = cli_ask(&ask, a, &answer, e);
+    if (rc) return rc;
+    const struct lineage_rows *rows = &answer.lineages.rows;
+    const char **names = arena_alloc(a, (rows->n + 1) * sizeof *names);
+    for (size_t i = 0; i < rows->n; i++) {
+        if (!strcmp(rows->v[i].name, name)) {
+            *out = rows->v[i];
+            return OK;
+        }
+        if (names) names[i] = rows->v[i].name;
+    }
+    const char *near = names ? text_nearest(name, names, rows->n) : NULL;
+    if (near) return err_set(e, ERR_NOT_FOUND, "no lineage %s; did you mean %s?", name, near);
+    return err_set(e, ERR_NOT_FOUND, "no lineage %s; make it with: engram lineage create %s --base DIR", name, name);
+}
+
+enum code cli_commits(const char *lineage, struct arena *a, struct commit_rows *out, struct err *e)
+{
+    struct message ask = {.kind = MSG_log, .log = {.lineage = lineage}}, answer;
+    enum code rc = cli_ask(&ask, a, &answer, e);
+    if (!rc) *out = answer.commits.rows;
+    return rc;
+}
+
+enum code cli_commit(const char *lineage, const char *name, struct arena *a, struct hash *out, struct err *e)
+{
+    struct commit_rows rows;
+    char text[HASH_TEXT];
+    *out = (struct hash){{0}};
+    if (!name || !*name) return OK;
+    enum code rc = cli_commits(lineage, a, &rows, e);
+    size_t n = strlen(name), found = 0;
+    for (size_t i = 0; !rc && i < rows.n; i++) {
+        int by_hash = n >= 4 && !strncmp(hash_text(rows.v[i].commit, text), name, n);
+        int by_number = n < 4 && strtoull(name, NULL, 10) == rows.v[i].number;
+        if (!by_hash && !by_number && strcmp(rows.v[i].token, name)) continue;
+        *out = rows.v[i].commit;
+        found++;
+    }
+    if (!rc && found == 1) return OK;
+    if (rc) return rc;
+    if (found) return err_set(e, ERR_USAGE, "commit %s of %s is ambiguous; give more digits", name, lineage);
+    return err_set(e, ERR_NOT_FOUND, "no commit %s in %s; engram log %s lists them", name, lineage, lineage);
+}
+
+enum code cli_job(const char *text, uint64_t *out, struct err *e)
+{
+    char *end;
+    const char *digits = strncmp(text, "job-", 4) ? text : text + 4;
+    *out = strtoull(digits, &end, 10);
+    if (end == digits || *end || !*out) return err_set(e, ERR_USAGE, "\"%s\" is no job; engram queue lists them", text);
+    return OK;
+}
+
+enum code cli_settings(const char *config, const struct words *set, struct settings *out, const char **json, struct arena *a,
+                       struct problems *p, struct err *e)
+{
+    size_t before = p->n;
+    enum code rc = OK;
+    settings_default(out);
+    if (config) rc = settings_read(out, config, p, e);
+    for (size_t i = 0; i < set->n; i++) {
+        enum code one = settings_set(out, set->v[i], e);
+        if (one) problems_add(p, one, "--set %s", e->text);
+        if (one) rc = one;
+    }
+    struct text t = {0};
+    settings_write(out, &t);
+    *json = text_ok(&t) ? arena_strdup(a, t.s) : NULL;
+    text_fini(&t);
+    if (!*json) return err_set(e, ERR_NOMEM, "out of memory for settings");
+    return p->n > before ? rc : OK;
+}
+
+json_t *cli_hash_json(struct hash h)
+{
+    char text[HASH_TEXT];
+    return hash_is_zero(h) ? json_null() : json_string(hash_text(h, text));
+}
+
+json_t *cli_job_json(const struct job_row *r)
+{
+    json_t *results = json_array();
+    for (size_t i = 0; i < r->results.n; i++) json_array_append_new(results, cli_hash_json(r->results.v[i]));
+    return json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:I,s:I,s:I,s:I,s:o,s:o}", "job", (json_int_t)r->job, "kind",
+                     proto_job_kind(r->kind), "state", proto_job_state(r->state), "owner", r->owner, "lineage", r->lineage,
+                     "token", r->token, "class", r->class_word, "stage", r->stage ? proto_stage_kind(r->stage) : "", "step",
+                     (json_int_t)r->step, "of", (json_int_t)r->of, "eta_ms", (json_int_t)r->eta_ms, "line", r->line,
+                     "submitted_ms", (json_int_t)r->submitted_ms, "started_ms", (json_int_t)r->started_ms, "finished_ms",
+                     (json_int_t)r->finished_ms, "attempts", (json_int_t)r->attempts, "commit", cli_hash_json(r->commit),
+                     "results", results);
+}
+
+const char *cli_duration(double seconds, char out[32])
+{
+    long s = (long)(seconds + 0.5);
+    if (seconds < 0) snprintf(out, 32, "?");
+    else if (seconds < 9.95) snprintf(out, 32, "%.1f s", seconds);
+    else if (s < 60) snprintf(out, 32, "%ld s", s);
+    else if (s < 3600) snprintf(out, 32, "%ld min %02ld s", s / 60, s % 60);
+    else snprintf(out, 32, "%ld h %02ld min", s / 3600, s % 3600 / 60);
+    return out;
+}

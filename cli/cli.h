@@ -1,0 +1,61 @@
+/* cli.h - what all verbs of the `engram` command share: where home is, how to reach the coordinator, how to talk to people.
+ *
+ * Results go to standard output, talk to standard error. With --json standard output is one JSON document {"v":1,...} and nothing
+ * else. Errors are one line, "engram: what, where, what to do"; the exit status is err_exit_status. Verbs are one file each;
+ * main.c has their table.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/objects.h"
+#include "cli/options.h"
+#include "proto/link.h"
+#include "proto/proto.h"
+
+#include <jansson.h>
+
+/* What the common options said; filled by options_read. */
+extern struct cli { const char *home; int json, help; } cli;
+
+extern const struct verb verb_doctor, verb_check, verb_up, verb_down, verb_lineage, verb_learn, verb_queue, verb_watch, verb_cancel,
+    verb_log, verb_show, verb_sample, verb_evaluate;
+
+/* Prints "engram: <line>" and returns the exit status. cli_fail_all prints every problem and returns the first one's. */
+int cli_fail(const struct err *e);
+int cli_fail_all(const struct problems *p);
+void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));       /* to standard error; quiet with --json */
+int cli_print(json_t *document);                   /* takes document; adds "v":1; returns an exit status */
+
+/* --home, $ENGRAM_HOME, $XDG_STATE_HOME/engram or ~/.local/state/engram, absolute. Lives as long as the process. */
+enum code cli_home(const char **out, struct err *e);
+enum code cli_objects(struct objects **out, struct err *e);
+/* <home>/<name> */
+enum code cli_path(const char *name, char *out, size_t bytes, struct err *e);
+
+/* One question to the coordinator; the answer lives in the arena. The connection is kept for the next call. */
+enum code cli_ask(struct message *ask, struct arena *a, struct message *answer, struct err *e);
+void cli_close(void);
+
+/* A fresh 32-byte key for a request that creates something. */
+struct hash cli_key(void);
+
+/* The lineage's row; ERR_NOT_FOUND names the nearest. */
+enum code cli_lineage(const char *name, struct arena *a, struct lineage_row *out, struct err *e);
+/* Every commit row of a lineage, oldest first. */
+enum code cli_commits(const char *lineage, struct arena *a, struct commit_rows *out, struct err *e);
+/* A commit of the lineage by hash prefix (4 digits or more), by number ("3"), or the head ("" or NULL: zero hash). */
+enum code cli_commit(const char *lineage, const char *name, struct arena *a, struct hash *out, struct err *e);
+enum code cli_job(const char *text, uint64_t *out, struct err *e);          /* "12" or "job-12" */
+
+/* Reads --config files and --set assignments over the defaults; canonical JSON into the arena. */
+struct settings;
+enum code cli_settings(const char *config, const struct words *set, struct settings *out, const char **json, struct arena *a,
+                       struct problems *p, struct err *e);
+
+json_t *cli_hash_json(struct hash h);              /* hex, or null for zero */
+json_t *cli_job_json(const struct job_row *r);
+const char *cli_duration(double seconds, char out[32]);      /* "4 s", "2 min 05 s" */
+
+#endif
