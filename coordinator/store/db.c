@@ -1,0 +1,260 @@
+/* db.c - opening the file with every setting named, and using statements without looking at a return code twenty times. */
+#include "coordinator/store/db.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x456e6772 };        /* "Engr" */
+
+extern const char schema_start[] __asm__("_binary_coordinator_store_schema_sql_start");
+extern const char schema_end[] __asm__("_binary_coordinator_store_schema_sql_end");
+
+static const char *const texts[SQL_COUNT] = {
+#define SQL(name, text) [SQL_##name] = text,
+    SQL_LIST
+#undef SQL
+};
+
+enum code db_error(const struct store *s, struct err *e, const char *what)
+{
+    int rc = s->db ? sqlite3_extended_errcode(s->db) : SQLITE_NOMEM;
+    enum code c;
+
+    switch (rc & 0xff) {
+    case SQLITE_FULL: c = ERR_FULL; break;
+    case SQLITE_NOMEM: c = ERR_NOMEM; break;
+    case SQLITE_CORRUPT: case SQLITE_NOTADB: c = ERR_CORRUPT; break;
+    case SQLITE_BUSY: case SQLITE_LOCKED: c = ERR_ENVIRONMENT; break;
+    case SQLITE_PERM: case SQLITE_AUTH: case SQLITE_READONLY: c = ERR_DENIED; break;
+    case SQLITE_CONSTRAINT: case SQLITE_MISUSE: case SQLITE_RANGE: case SQLITE_MISMATCH: case SQLITE_ERROR:
+        c = ERR_INTERNAL; break;
+    default: c = ERR_IO; break;
+    }
+    return err_set(e, c, "%s: %s: %s", s->path, what, s->db ? sqlite3_errmsg(s->db) : "out of memory");
+}
+
+/* ---- opening ---- */
+
+struct network { long type; const char *name; };
+
+static const struct network networks[] = {
+    { 0x6969, "NFS" }, { 0x517b, "SMB" }, { 0xff534d42, "CIFS" }, { 0xfe534d42, "SMB2" }, { 0x5346414f, "AFS" },
+    { 0x0bd00bd0, "Lustre" }, { 0x47504653, "GPFS" }, { 0x19830326, "BeeGFS" }, { 0x00c36400, "Ceph" },
+    { 0x01021997, "9P" }, { 0x01161970, "GFS2" }, { 0x7461636f, "OCFS2" }, { 0x013111a8, "IBRIX" },
+};
+
+static enum code refuse_network(const char *path, struct err *e)
+{
+    char *dir = strdup(path), *slash = dir ? strrchr(dir, '/') : NULL;
+    struct statfs st;
+    enum code rc = OK;
+
+    if (!dir)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    if (slash)
+        *slash = '\0';
+    if (statfs(slash && slash != dir ? dir : slash ? "/" : ".", &st))
+        rc = err_errno(e, "%s", dir);
+    for (size_t i = 0; rc == OK && i < sizeof networks / sizeof *networks; i++)
+        if ((long)(st.f_type & 0xffffffff) == networks[i].type)
+            rc = err_set(e, ERR_ENVIRONMENT, "%s lies on %s, a network file system, where the database is not safe: "
+                         "choose a --home on a local disk", path, networks[i].name);
+    free(dir);
+    return rc;
+}
+
+static int on_wal(void *self, sqlite3 *db, const char *name, int pages)
+{
+    (void)db;
+    (void)name;
+    ((struct store *)self)->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+static enum code run_text(struct store *s, const char *sql, const char *what, struct err *e)
+{
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) ? db_error(s, e, what) : OK;
+}
+
+static enum code pragma_int(struct store *s, const char *sql, int64_t *out, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    enum code rc = OK;
+
+    if (sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) || sqlite3_step(st) != SQLITE_ROW)
+        rc = db_error(s, e, sql);
+    else
+        *out = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    return rc;
+}
+
+static enum code make_schema(struct store *s, struct err *e)
+{
+    size_t n = (size_t)(schema_end - schema_start);
+    char *sql = mem_alloc(n + 1, 1);
+    enum code rc;
+
+    if (!sql)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    memcpy(sql, schema_start, n);
+    rc = run_text(s, "BEGIN EXCLUSIVE", "make the schema", e);
+    if (!rc)
+        rc = run_text(s, sql, "make the schema", e);
+    if (!rc)
+        rc = run_text(s, "PRAGMA user_version = 1; PRAGMA application_id = 1164863346; COMMIT", "make the schema", e);
+    free(sql);
+    return rc;
+}
+
+static enum code check_schema(struct store *s, struct err *e)
+{
+    int64_t version = 0, app = 0, tables = 0;
+    enum code rc;
+
+    if ((rc = pragma_int(s, "PRAGMA user_version", &version, e)) || (rc = pragma_int(s, "PRAGMA application_id", &app, e))
+        || (rc = pragma_int(s, "SELECT count(*) FROM sqlite_schema", &tables, e)))
+        return rc;
+    if (version == 0 && tables == 0)
+        return make_schema(s, e);
+    if (app != APPLICATION_ID)
+        return err_set(e, ERR_CORRUPT, "%s is a database, but not Engram's", s->path);
+    if (version != SCHEMA_VERSION)
+        return err_set(e, ERR_ENVIRONMENT, "%s has schema version %lld, this program knows %d: use the Engram that wrote it",
+                       s->path, (long long)version, SCHEMA_VERSION);
+    return OK;
+}
+
+enum code db_open(struct store *s, struct err *e)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    enum code rc;
+
+    if ((rc = refuse_network(s->path, e)))
+        return rc;
+    if (sqlite3_open_v2(s->path, &s->db, flags, NULL))
+        return db_error(s, e, "open");
+    sqlite3_extended_result_codes(s->db, 1);
+    sqlite3_busy_timeout(s->db, 5000);
+    if ((rc = run_text(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+                       " PRAGMA wal_autocheckpoint = 0; PRAGMA trusted_schema = OFF", "settings", e)))
+        return rc;
+    sqlite3_wal_hook(s->db, on_wal, s);
+    if ((rc = check_schema(s, e)))
+        return rc;
+    for (int i = 0; i < SQL_COUNT; i++)
+        if (sqlite3_prepare_v3(s->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statement[i], NULL))
+            return db_error(s, e, texts[i]);
+    return OK;
+}
+
+/* ---- one statement ---- */
+
+struct query query_begin(struct store *s, enum sql sql, const char *what, struct err *e)
+{
+    return (struct query){ .store = s, .statement = s->statement[sql], .err = e, .what = what };
+}
+
+static void bound(struct query *q, int failed)
+{
+    if (failed && !q->code)
+        q->code = db_error(q->store, q->err, q->what);
+}
+
+void query_i64(struct query *q, int64_t v)
+{
+    bound(q, sqlite3_bind_int64(q->statement, ++q->bound, v));
+}
+
+void query_u64(struct query *q, uint64_t v)
+{
+    query_i64(q, (int64_t)v);
+}
+
+void query_f64(struct query *q, double v)
+{
+    bound(q, sqlite3_bind_double(q->statement, ++q->bound, v));
+}
+
+/* Bound by pointer: what is bound outlives the statement's use, and the next use binds again. */
+void query_text(struct query *q, const char *s)
+{
+    bound(q, sqlite3_bind_text(q->statement, ++q->bound, s ? s : "", -1, SQLITE_STATIC));
+}
+
+void query_blob(struct query *q, const void *data, size_t n)
+{
+    bound(q, n ? sqlite3_bind_blob64(q->statement, ++q->bound, data, n, SQLITE_STATIC)
+               : sqlite3_bind_zeroblob(q->statement, ++q->bound, 0));
+}
+
+/* By value: h is gone when this returns. */
+void query_hash(struct query *q, struct hash h)
+{
+    bound(q, sqlite3_bind_blob(q->statement, ++q->bound, h.v, HASH_BYTES, SQLITE_TRANSIENT));
+}
+
+int query_row(struct query *q)
+{
+    int rc = q->code ? SQLITE_DONE : sqlite3_step(q->statement);
+
+    q->column = 0;
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        q->code = db_error(q->store, q->err, q->what);
+    return rc == SQLITE_ROW;
+}
+
+int64_t query_get_i64(struct query *q)
+{
+    return sqlite3_column_int64(q->statement, q->column++);
+}
+
+uint64_t query_get_u64(struct query *q)
+{
+    return (uint64_t)query_get_i64(q);
+}
+
+double query_get_f64(struct query *q)
+{
+    return sqlite3_column_double(q->statement, q->column++);
+}
+
+const char *query_get_text(struct query *q)
+{
+    const unsigned char *s = sqlite3_column_text(q->statement, q->column++);
+    return s ? (const char *)s : "";
+}
+
+struct slice query_get_blob(struct query *q)
+{
+    const void *data = sqlite3_column_blob(q->statement, q->column);
+    int n = sqlite3_column_bytes(q->statement, q->column++);
+    return (struct slice){ data, data ? (size_t)n : 0 };
+}
+
+struct hash query_get_hash(struct query *q)
+{
+    struct slice s = query_get_blob(q);
+    struct hash h = { { 0 } };
+
+    if (s.n != HASH_BYTES && !q->code)
+        q->code = err_set(q->err, ERR_CORRUPT, "%s: %s: a hash of %zu bytes", q->store->path, q->what, s.n);
+    if (s.n == HASH_BYTES)
+        memcpy(h.v, s.data, HASH_BYTES);
+    return h;
+}
+
+enum code query_end(struct query *q)
+{
+    sqlite3_reset(q->statement);
+    sqlite3_clear_bindings(q->statement);
+    return q->code;
+}
+
+enum code query_run(struct query *q)
+{
+    query_row(q);
+    return query_end(q);
+}

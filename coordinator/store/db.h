@@ -1,0 +1,60 @@
+/* db.h - SQLite for the files of store/: one connection, its statements, binding and reading in order. */
+#ifndef COORDINATOR_STORE_DB_H
+#define COORDINATOR_STORE_DB_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "coordinator/store/sql.h"
+#include "coordinator/store/store.h"
+
+#include <sqlite3.h>
+
+enum sql {
+#define SQL(name, text) SQL_##name,
+    SQL_LIST
+#undef SQL
+    SQL_COUNT
+};
+
+struct store {
+    sqlite3 *db;
+    sqlite3_stmt *statement[SQL_COUNT];
+    char *path;                       /* owned, for errors */
+    int wal_pages;
+};
+
+/* The one translator of SQLite's errors. Returns the code; never OK. */
+enum code db_error(const struct store *s, struct err *e, const char *what);
+
+/* Opens, sets the pragmas, makes or checks the schema, prepares. On error the caller closes. */
+enum code db_open(struct store *s, struct err *e);
+
+/* One use of a statement: bind in order, then run or read rows, then end. Sticky. */
+struct query {
+    struct store *store;
+    sqlite3_stmt *statement;
+    int bound, column;
+    enum code code;
+    struct err *err;
+    const char *what;
+};
+struct query query_begin(struct store *s, enum sql sql, const char *what, struct err *e);
+void query_u64(struct query *q, uint64_t v);
+void query_i64(struct query *q, int64_t v);
+void query_f64(struct query *q, double v);
+void query_text(struct query *q, const char *s);         /* NULL: "" */
+void query_blob(struct query *q, const void *data, size_t n);
+void query_hash(struct query *q, struct hash h);
+
+int query_row(struct query *q);                          /* 1: a row is there; columns are read in order */
+uint64_t query_get_u64(struct query *q);
+int64_t query_get_i64(struct query *q);
+double query_get_f64(struct query *q);
+const char *query_get_text(struct query *q);             /* until the next row */
+struct slice query_get_blob(struct query *q);            /* until the next row */
+struct hash query_get_hash(struct query *q);
+
+enum code query_end(struct query *q);                    /* resets the statement; the sticky code */
+enum code query_run(struct query *q);                    /* one step without rows, then end */
+
+#endif
