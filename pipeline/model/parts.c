@@ -75,7 +75,7 @@ double part_number(const struct part_run *r, const char *name, int i)
 enum code part_open(struct part_run *r, const struct part *p, const char *model,
                     const struct kernels *k, const char *in, const char *options, struct err *e)
 {
-    *r = (struct part_run){.model = model, .kernels = k};
+    *r = (struct part_run){.model = model, .in_path = in, .kernels = k};
     memcpy(r->option, p->option, sizeof r->option);
     enum code rc = options ? options_read(r, p->name, options, e) : OK;
     if (!rc) rc = safetensors_open(&r->in, in, e);
@@ -101,14 +101,15 @@ static enum code input_find(const struct part_run *r, const char *name, int rank
                             const struct stored **out, struct err *e)
 {
     const struct stored *t = *out = safetensors_find(r->in, name);
-    if (!t) return err_set(e, ERR_INPUT, "the input has no tensor \"%s\"", name);
+    if (!t) return err_set(e, ERR_INPUT, "%s: there is no tensor \"%s\"", r->in_path, name);
     if (t->rank != rank)
-        return err_set(e, ERR_INPUT, "%s has %d dimensions, expected %d", name, t->rank, rank);
+        return err_set(e, ERR_INPUT, "%s: %s has %d dimensions, expected %d", r->in_path, name,
+                       t->rank, rank);
     for (int i = 0; i < rank; i++) {
-        if (dim[i] >= 0 && dim[i] != t->dim[i])
-            return err_set(e, ERR_INPUT, "%s: dimension %d is %lld, expected %lld", name, i,
-                           (long long)t->dim[i], (long long)dim[i]);
-        if (t->dim[i] < 1) return err_set(e, ERR_INPUT, "%s: dimension %d is empty", name, i);
+        if (t->dim[i] < 1 || (dim[i] >= 0 && dim[i] != t->dim[i]))
+            return err_set(e, ERR_INPUT, "%s: dimension %d of %s is %lld, expected %lld",
+                           r->in_path, i, name, (long long)t->dim[i],
+                           (long long)(dim[i] < 0 ? 1 : dim[i]));
         dim[i] = t->dim[i];
     }
     return OK;
@@ -136,8 +137,9 @@ enum code part_ints(struct part_run *r, const char *name, int rank, int64_t *dim
     if ((rc = stored_to_int(t, wide, e))) return rc;
     for (int64_t i = 0; i < n; i++) {
         if (wide[i] < least || wide[i] > most)
-            return err_set(e, ERR_INPUT, "%s: value %lld is %lld, expected %lld to %lld", name,
-                           (long long)i, (long long)wide[i], (long long)least, (long long)most);
+            return err_set(e, ERR_INPUT, "%s: value %lld of %s is %lld, expected %lld to %lld",
+                           r->in_path, (long long)i, name, (long long)wide[i], (long long)least,
+                           (long long)most);
         (*out)[i] = (int32_t)wide[i];
     }
     return OK;

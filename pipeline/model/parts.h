@@ -37,7 +37,7 @@ extern const struct part_table parts_model;                      /* text, unet, 
 const struct part *part_find(const struct part_table *const *tables, size_t n, const char *name);   /* NULL: unknown */
 
 struct part_run {
-    const char *model;                     /* directory; borrowed, as is the table's entry */
+    const char *model, *in_path;           /* directory and file; borrowed */
     const struct kernels *kernels;
     struct safetensors *in;                /* owned */
     struct part_option option[PART_OPTIONS];

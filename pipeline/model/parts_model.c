@@ -271,7 +271,8 @@ static enum code clip_image(struct part_run *r, struct err *e)
 /* Pictures one by one, as the sampler makes them; their trajectories put side by side: [steps+1, B, c, h, w]. */
 static enum code ddim_run(struct part_run *r, const struct base_model *m, struct err *e)
 {
-    int steps = (int)part_number(r, "steps", 0), f = vae_factor(&m->vae);
+    int f = vae_factor(&m->vae);
+    double asked = part_number(r, "steps", 0);
     int64_t dim[4] = {-1, m->vae.latent_channels, -1, -1}, T = tokenizer_length(m->tokenizer),
             ids_dim[2] = {-1, T};
     int32_t *cond, *uncond;
@@ -282,10 +283,11 @@ static enum code ddim_run(struct part_run *r, const struct base_model *m, struct
     if (!rc) rc = part_ints(r, "cond_ids", 2, ids_dim, 0, m->text.vocab - 1, &cond, e);
     if (!rc) rc = part_ints(r, "uncond_ids", 2, ids_dim, 0, m->text.vocab - 1, &uncond, e);
     if (!rc) rc = base_kv(r, m, &kv, e);
-    if (!rc && (steps < 1 || steps > m->schedule.config.train_steps))
-        rc = err_set(e, ERR_INPUT, "option steps is %d, expected 1 to %d", steps,
+    if (!rc && !(asked >= 1 && asked <= m->schedule.config.train_steps))
+        rc = err_set(e, ERR_INPUT, "option steps is %g, expected 1 to %d", asked,
                      m->schedule.config.train_steps);
     if (rc) return rc;
+    int steps = (int)asked;
     int64_t B = dim[0], C = dim[1], HW = dim[2] * dim[3], one = C * HW;
     float *trace = arena_alloc(&r->arena, (size_t)(one * (steps + 1)) * sizeof *trace);
     float *all = arena_alloc(&r->arena, (size_t)(one * (steps + 1) * B) * sizeof *all);
@@ -472,8 +474,8 @@ static const struct part list[] = {
      .what = "the personalization loss and its gradients",
      .run = loss,
      .in = {{"latent", "[B,c,h,w]", "clean, scaled"},
-            {"noise", "[B,c,h,w]", ""},
-            {"timestep", "[B] I64", ""},
+            {"noise", "[B,c,h,w]", "what was added to it"},
+            {"timestep", "[B] I64", "how much of it"},
             {"input_ids", "[B,T] I64", "captions; the added token has id token_id"},
             {"token_row", "[D]", "embedding of the added token"},
             {"token_id", "[1] I64", "the size of the vocabulary"},
@@ -481,7 +483,7 @@ static const struct part list[] = {
      .out = {{"loss", "[1]", "sum_b weight_b loss_per_sample_b / B"},
              {"loss_per_sample", "[B]", "mean squared errors"},
              {"grad.NAME", "[out,in]", "for every K and V weight NAME"},
-             {"grad.token_row", "[D]", ""}},
+             {"grad.token_row", "[D]", "summed over its occurrences"}},
      .option = {{"detach_bos", 1, {1}, "1: no gradient through K and V of the start token"}}},
 };
 const struct part_table parts_model = {list, sizeof list / sizeof *list};
