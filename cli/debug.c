@@ -11,7 +11,7 @@
 
 static const struct part_table *const tables[] = {
     &parts_model, &parts_cns}; /* another method's parts: one more line here */
-#define TABLES (sizeof tables / sizeof *tables)
+#define TABLES (sizeof tables / sizeof tables[0])
 
 struct request {
     const char *model, *in, *out, *options, *backend;
@@ -68,7 +68,7 @@ static enum code backend_find(const char *name, const struct kernels **out, stru
     *out = NULL;
     if (!strcmp(name, "cpu")) *out = kernels_cpu();
     else if (!strcmp(name, "check")) *out = kernels_check();
-    else if (strcmp(name, "cuda"))
+    else if (strcmp(name, "cuda") != 0)
         return err_set(e, ERR_USAGE, "--backend %s: choose cpu, check or cuda", name);
     else if (!(*out = kernels_cuda()))
         return err_set(e, ERR_ENVIRONMENT, "--backend cuda: no device or not in this build");
@@ -142,7 +142,7 @@ int verb_debug(int argc, char **argv)
     int help;
     enum code rc = request_read(argc, argv, &q, &p, &help, &e);
     if (!rc && help) print_help();
-    else if (!rc) rc = request_run(&q, p, &e);
+    else if (!rc && p) rc = request_run(&q, p, &e);
     if (rc) fprintf(stderr, "engram: %s\n", e.text);
     return err_exit_status(rc);
 }

@@ -1,0 +1,109 @@
+/* check.c - `engram check`: everything that learn would refuse, without a coordinator. */
+#include "cli/cli.h"
+
+#include "pipeline/data/concept.h"
+#include "pipeline/model/base_model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FEWEST_PIXELS 32
+
+static json_t *image_json(const struct concept *c, int i)
+{
+    const struct image_info *info = &c->image[i].info;
+    return json_pack("{s:s,s:i,s:i,s:s?,s:s,s:b,s:b,s:b}", "path", c->image[i].path, "width", c->image[i].w, "height", c->image[i].h,
+                     "format", info->format, "caption", c->image[i].caption, "caption_from_file", c->image[i].caption_from_file,
+                     "rotated", info->rotated, "had_alpha", info->had_alpha);
+}
+
+static json_t *concept_json(const char *dir, const struct concept *c, const struct problems *p)
+{
+    json_t *images = json_array(), *problems = json_array();
+    for (int i = 0; i < c->n; i++) json_array_append_new(images, image_json(c, i));
+    for (size_t i = 0; i < p->n; i++)
+        json_array_append_new(problems, json_pack("{s:s,s:s}", "code", err_name(p->code[i]), "line", p->line[i]));
+    return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o}", "folder", dir, "token", c->token, "class", c->class_word, "kind", c->kind, "images",
+                     images, "problems", problems);
+}
+
+static void print_concept(const char *dir, const struct concept *c)
+{
+    printf("%s: %s, class %s, kind %s, %d image%s\n", dir, *c->token ? c->token : "(no token)", *c->class_word ? c->class_word : "-",
+           c->kind, c->n, c->n == 1 ? "" : "s");
+    for (int i = 0; i < c->n; i++) {
+        const struct image_info *info = &c->image[i].info;
+        const char *name = strrchr(c->image[i].path, '/');
+        printf("  %-20s %5dx%-5d %-5s%s%s  %s\"%s\"\n", name ? name + 1 : c->image[i].path, c->image[i].w, c->image[i].h,
+               info->format ? info->format : "", info->rotated ? " turned upright" : "", info->had_alpha ? " alpha on white" : "",
+               c->image[i].caption_from_file ? "" : "(no caption file) ", c->image[i].caption);
+    }
+}
+
+/* A base model opens, or says why not. */
+static int check_base(const char *dir)
+{
+    struct err e = {0};
+    struct base_model *m;
+    char hash[HASH_TEXT];
+    if (base_model_open(&m, dir, &e)) return cli_fail(&e);
+    int side = m->unet.sample_size * vae_factor(&m->vae);
+    hash_text(m->hash, hash);
+    json_t *j = json_pack("{s:s,s:s,s:i,s:I,s:i,s:i}", "folder", dir, "base", hash, "side", side, "neurons",
+                          (json_int_t)m->kv.n_weights, "text_width", m->text.hidden, "prompt_tokens", tokenizer_length(m->tokenizer));
+    if (!cli.json)
+        printf("%s: base model %.12s, %dx%d pictures, %zu neurons in %d matrices, prompts of %d tokens\n", dir, hash, side, side,
+               m->kv.n_weights, m->kv.n, tokenizer_length(m->tokenizer));
+    base_model_close(m);
+    if (cli.json) return cli_print(j);
+    json_decref(j);
+    return 0;
+}
+
+static int run(int argc, char **argv)
+{
+    const char *base = NULL;
+    struct concept_options o = {.least_side = FEWEST_PIXELS};
+    struct option_spec spec[] = {
+        {"base", OPTION_TEXT, &base, "DIR", "check a base model instead"},
+        {"token", OPTION_TEXT, &o.token, "TOKEN", "as learn would get it"},
+        {"class", OPTION_TEXT, &o.class_word, "WORD", "as learn would get it"},
+        {"kind", OPTION_TEXT, &o.kind, "KIND", "animal, object, scene or style"},
+    };
+    struct err e = {0};
+    struct words rest;
+    struct problems all = {0};
+    json_t *list = json_array();
+    if (options_read(&verb_check, spec, 4, argc, argv, &rest, &e)) return cli_fail(&e);
+    if (base) return check_base(base);
+    if (!rest.n) {
+        err_set(&e, ERR_USAGE, "usage: %s", verb_check.usage);
+        return cli_fail(&e);
+    }
+    for (size_t i = 0; i < rest.n; i++) {
+        struct concept c = {0};
+        struct problems p = {0};
+        if (concept_read(rest.v[i], &o, &c, &p, &e) && !p.n) problems_add(&p, e.code, "%s", e.text);
+        if (cli.json) json_array_append_new(list, concept_json(rest.v[i], &c, &p));
+        else if (!p.n) print_concept(rest.v[i], &c);
+        for (size_t k = 0; k < p.n; k++) problems_add(&all, p.code[k], "%s", p.line[k]);
+        problems_fini(&p);
+        concept_fini(&c);
+    }
+    int status = all.n ? err_exit_status(all.code[0]) : 0;
+    if (cli.json) {
+        int printed = cli_print(json_pack("{s:o}", "concepts", list));
+        return status ? status : printed;
+    }
+    return all.n ? cli_fail_all(&all) : 0;
+}
+
+const struct verb verb_check = {
+    .name = "check",
+    .what = "look at concept folders or a base model, refuse what learn would refuse",
+    .usage = "engram check DIR... | engram check --base DIR",
+    .examples = "  engram check photos/rex photos/mug\n"
+                "  engram check --base examples/storybook/model\n",
+    .run = run,
+};

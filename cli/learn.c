@@ -1,0 +1,193 @@
+/* learn.c - `engram learn`: check everything here and now, upload, submit, and follow if asked to. All problems of a submission are
+ * reported together, and nothing is sent when there is one.
+ */
+#include "cli/cli.h"
+#include "cli/progress.h"
+
+#include "pipeline/data/concept.h"
+#include "pipeline/method/method.h"
+#include "pipeline/model/base_model.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FEWEST_PIXELS 32           /* a picture smaller than this teaches nothing */
+
+struct learning {
+    const char *lineage, *token, *class_word, *kind, *config, *dir;
+    struct words set, preview;
+    int wait, no_evaluate;
+    struct settings settings;
+    const char *settings_json;
+    struct concept concept;
+    struct lineage_row row;
+    struct problems problems;
+    struct arena arena;
+};
+
+/* The coordinator's view: does the lineage exist, is the token free? Queued jobs are its own to check when we submit. */
+static void check_lineage(struct learning *l)
+{
+    struct err e = {0};
+    struct commit_rows commits;
+    enum code rc = cli_lineage(l->lineage, &l->arena, &l->row, &e);
+    if (!rc) rc = cli_commits(l->lineage, &l->arena, &commits, &e);
+    if (rc) {
+        problems_add(&l->problems, rc, "%s", e.text);
+        return;
+    }
+    for (size_t i = 0; i < commits.n; i++)
+        if (!strcmp(commits.v[i].token, l->concept.token))
+            problems_add(&l->problems, ERR_EXISTS, "token %s is taken in lineage %s (commit %" PRIu64 ", \"%s\"); choose another",
+                         l->concept.token, l->lineage, commits.v[i].number, commits.v[i].class_word);
+}
+
+/* Captions must fit the text encoder, or masks and training would silently see a cut text. */
+static void check_captions(struct learning *l)
+{
+    struct err e = {0};
+    char path[4200];
+    struct tokenizer *k;
+    if (!l->row.base_path) return;
+    snprintf(path, sizeof path, "%s/tokenizer", l->row.base_path);
+    if (tokenizer_open(&k, path, &e)) {
+        problems_add(&l->problems, e.code, "base model of %s: %s", l->lineage, e.text);
+        return;
+    }
+    int length = tokenizer_length(k);
+    int32_t *ids = arena_alloc(&l->arena, (size_t)length * sizeof *ids);
+    for (int i = 0; ids && i < l->concept.n; i++) {
+        struct encoded enc;
+        if (tokenizer_encode(k, l->concept.image[i].caption, ids, length, &enc, &e))
+            problems_add(&l->problems, e.code, "caption of %s: %s", l->concept.image[i].path, e.text);
+        else if (enc.n_full > length)
+            problems_add(&l->problems, ERR_INPUT, "caption of %s has %d tokens with start and end; the text encoder reads %d: shorten it",
+                         l->concept.image[i].path, enc.n_full, length);
+    }
+    tokenizer_close(k);
+}
+
+static void check(struct learning *l)
+{
+    struct err e = {0};
+    struct concept_options o = {.token = l->token, .class_word = l->class_word, .kind = l->kind, .least_side = FEWEST_PIXELS};
+    cli_settings(l->config, &l->set, &l->settings, &l->settings_json, &l->arena, &l->problems, &e);
+    if (concept_read(l->dir, &o, &l->concept, &l->problems, &e) && !l->problems.n) problems_add(&l->problems, e.code, "%s", e.text);
+    check_lineage(l);
+    check_captions(l);
+    for (int i = 0; i < l->concept.n; i++)
+        if (!l->concept.image[i].caption_from_file && !l->problems.n)
+            cli_say("note: %s has no caption (.txt beside it); using \"%s\"", l->concept.image[i].path, l->concept.image[i].caption);
+}
+
+static enum code upload(struct learning *l, struct hash *image, const char **caption, struct err *e)
+{
+    struct objects *store;
+    enum code rc = cli_objects(&store, e);
+    if (rc) return rc;
+    for (int i = 0; !rc && i < l->concept.n; i++) {
+        rc = objects_put_file(store, l->concept.image[i].path, &image[i], e);
+        caption[i] = l->concept.image[i].caption;
+    }
+    objects_close(store);
+    return rc;
+}
+
+static enum code submit(struct learning *l, uint64_t *job, struct err *e)
+{
+    size_t n = (size_t)l->concept.n;
+    struct hash *image = arena_alloc(&l->arena, (n + 1) * sizeof *image);
+    const char **caption = arena_alloc(&l->arena, (n + 1) * sizeof *caption);
+    if (!image || !caption) return err_set(e, ERR_NOMEM, "out of memory for %zu images", n);
+    enum code rc = upload(l, image, caption, e);
+    if (rc) return rc;
+    struct message answer, ask = {.kind = MSG_learn};
+    struct msg_learn *m = &ask.learn;
+    uint64_t seed = (uint64_t)l->settings.seed_value;
+    int prior = l->settings.prior_weight > 0.0 && l->settings.prior_count > 0;
+    *m = (struct msg_learn){.key = cli_key(), .lineage = l->lineage, .token = l->concept.token, .class_word = l->concept.class_word,
+                            .kind = proto_parse_concept_kind(l->concept.kind), .images = {n, image}, .captions = {n, caption},
+                            .seed = seed, .preview_prompts = {l->preview.n, l->preview.v}, .settings = l->settings_json};
+    m->wants = WANT_SCORE | (prior ? (unsigned)WANT_PRIOR : 0u) | (l->preview.n ? (unsigned)WANT_SAMPLE : 0u) |
+               (l->no_evaluate ? 0u : (unsigned)WANT_EVALUATE);
+    if (prior) m->prior_key = prior_key(l->row.base_hash, &l->settings, m->class_word, l->concept.kind, seed);
+    rc = cli_ask(&ask, &l->arena, &answer, e);
+    if (!rc) *job = answer.accepted.job;
+    return rc;
+}
+
+static int finish(struct learning *l, uint64_t job)
+{
+    struct err e = {0};
+    struct job_row row;
+    char text[HASH_TEXT], took[32];
+    enum code rc = progress_follow(job, &l->arena, &row, &e);
+    if (rc && !(cli.json && JOB_ENDED(row.state))) return cli_fail(&e);
+    if (cli.json) {
+        int status = cli_print(cli_job_json(&row));
+        return rc ? err_exit_status(rc) : status;
+    }
+    printf("%s is learned: commit %.12s of %s, %s\n", l->concept.token, hash_text(row.commit, text), l->lineage,
+           cli_duration((double)(row.finished_ms - row.started_ms) / 1000.0, took));
+    cli_close();
+    return 0;
+}
+
+static int run(int argc, char **argv)
+{
+    struct learning l = {0};
+    int settings_wanted = 0;
+    struct option_spec o[] = {
+        {"lineage", OPTION_TEXT, &l.lineage, "NAME", "the stream of concepts to add to"},
+        {"token", OPTION_TEXT, &l.token, "TOKEN", "its name in prompts, like '<rex>'"},
+        {"class", OPTION_TEXT, &l.class_word, "WORD", "what it is, like dog"},
+        {"kind", OPTION_TEXT, &l.kind, "KIND", "animal, object, scene or style (default: concept.yaml, else object)"},
+        {"config", OPTION_TEXT, &l.config, "FILE", "settings in YAML"},
+        {"set", OPTION_LIST, &l.set, "KEY=VALUE", "one setting, like train.steps=300; may be repeated"},
+        {"preview", OPTION_LIST, &l.preview, "PROMPT", "draw this when it is learned; may be repeated"},
+        {"no-evaluate", OPTION_FLAG, &l.no_evaluate, NULL, "do not measure this and earlier concepts afterwards"},
+        {"wait", OPTION_FLAG, &l.wait, NULL, "follow it to the end"},
+        {"help-settings", OPTION_FLAG, &settings_wanted, NULL, "list every setting with its default"},
+    };
+    struct err e = {0};
+    struct words rest;
+    uint64_t job;
+    if (options_read(&verb_learn, o, sizeof o / sizeof o[0], argc, argv, &rest, &e)) return cli_fail(&e);
+    if (settings_wanted) {
+        struct text t = {0};
+        settings_help(&t);
+        fputs(t.s, stdout);
+        text_fini(&t);
+        return 0;
+    }
+    if (!l.lineage || rest.n != 1) {
+        err_set(&e, ERR_USAGE, "usage: %s", verb_learn.usage);
+        return cli_fail(&e);
+    }
+    l.dir = rest.v[0];
+    check(&l);
+    if (l.problems.n) return cli_fail_all(&l.problems);
+    if (submit(&l, &job, &e)) return cli_fail(&e);
+    if (l.wait) {
+        cli_say("job %" PRIu64 ": %s, %d image%s, lineage %s", job, l.concept.token, l.concept.n, l.concept.n == 1 ? "" : "s", l.lineage);
+        return finish(&l, job);
+    }
+    if (cli.json) return cli_print(json_pack("{s:I}", "job", (json_int_t)job));
+    printf("job %" PRIu64 " is accepted; engram watch %" PRIu64 " follows it\n", job, job);
+    cli_close();
+    return 0;
+}
+
+const struct verb verb_learn = {
+    .name = "learn",
+    .what = "teach a lineage one concept from a folder of images",
+    .usage = "engram learn --lineage NAME --token '<new>' --class WORD DIR",
+    .examples = "  engram learn --lineage pets --token '<rex>' --class dog photos/rex --wait\n"
+                "  engram learn --lineage pets photos/mug                      token, class and kind from photos/mug/concept.yaml\n"
+                "  engram learn --lineage pets --token '<ink>' --class painting --kind style scans/ink --set train.steps=300\n",
+    .more = "DIR holds PNG, JPEG or WebP images; x.txt beside x.jpg is its caption (what is seen, without the token). Every image and\n"
+            "caption is checked before anything is sent.\n",
+    .run = run,
+};
