@@ -15,7 +15,8 @@ struct binding {
 
 static enum code no_memory(struct err *e)
 {
-    return err_set(e, ERR_NOMEM, "no memory to run a part");
+    err_set(e, ERR_NOMEM, "no memory to run a part");
+    return ERR_NOMEM; /* said aloud: the analyser does not know what err_set returns */
 }
 
 /* Runs a graph once and copies `out` into the arena. Takes the graph, also on failure. */
@@ -92,9 +93,10 @@ static enum code unet_run(struct part_run *r, const struct base_model *m, struct
     struct unet_inputs in;
     struct graph *g;
     float *flat, *result;
-    struct value *kv = arena_alloc(&r->arena, 2 * (size_t)m->kv.n * sizeof *kv),
-                 *weight = kv + m->kv.n;
-    enum code rc = kv ? unet_read(r, m, &in, e) : no_memory(e);
+    struct value *kv = arena_alloc(&r->arena, (size_t)m->kv.n * sizeof *kv);
+    struct value *weight = arena_alloc(&r->arena, (size_t)m->kv.n * sizeof *weight);
+    if (!kv || !weight) return no_memory(e);
+    enum code rc = unet_read(r, m, &in, e);
     if (!rc) rc = base_kv(r, m, &flat, e);
     if (rc || (rc = graph_make(&g, e))) return rc;
 

@@ -91,7 +91,10 @@ enum code image_moments(const struct base_model *m, const struct kernels *k, con
     graph_keep(g, out);
     if ((rc = open_take(&x, g, k, e))) return rc;
     float *image = mem_alloc(values, sizeof *image);
-    if (!image) rc = err_set(e, ERR_NOMEM, "no memory for an image of %dx%d", w, h);
+    if (!image) {
+        rc = err_set(e, ERR_NOMEM, "no memory for an image of %dx%d", w, h);
+        goto close;
+    }
     for (int i = 0; !rc && i < n; i++) {
         for (size_t j = 0; j < values; j++)
             image[j] = (float)rgb[(size_t)i * values + j] / 127.5f - 1.0f;
@@ -102,6 +105,7 @@ enum code image_moments(const struct base_model *m, const struct kernels *k, con
         clamp_log_variance(to, pixels, L);
     }
     free(image);
+close:
     exec_close(x);
     return rc;
 }
@@ -396,7 +400,10 @@ enum code clip_image_features(const struct clip_model *m, const struct kernels *
     graph_keep(g, feature);
     if ((rc = open_take(&x, g, k, e))) return rc;
     float *pixels = mem_alloc(values, sizeof *pixels);
-    if (!pixels) rc = err_set(e, ERR_NOMEM, "no memory for an image of %dx%d", S, S);
+    if (!pixels) {
+        rc = err_set(e, ERR_NOMEM, "no memory for an image of %dx%d", S, S);
+        goto close;
+    }
     for (int i = 0; !rc && i < n; i++) {
         for (size_t j = 0; j < values; j++)
             pixels[j] = ((float)rgb[(size_t)i * values + j] * (1.0f / 255.0f) - c->mean[j % 3]) /
@@ -407,6 +414,7 @@ enum code clip_image_features(const struct clip_model *m, const struct kernels *
         normalise(out + (size_t)i * (size_t)P, P);
     }
     free(pixels);
+close:
     exec_close(x);
     return rc;
 }
@@ -427,7 +435,10 @@ enum code clip_text_features(const struct clip_model *m, const struct kernels *k
     graph_keep(g, feature);
     if ((rc = open_take(&x, g, k, e))) return rc;
     int32_t *ids = mem_alloc((size_t)T, sizeof *ids);
-    if (!ids) rc = err_set(e, ERR_NOMEM, "no memory for a text of %d tokens", T);
+    if (!ids) {
+        rc = err_set(e, ERR_NOMEM, "no memory for a text of %d tokens", T);
+        goto close;
+    }
     for (int i = 0; !rc && i < n; i++) {
         struct encoded info;
         if ((rc = tokenizer_encode(m->tokenizer, text[i], ids, T, &info, e))) break;
@@ -440,6 +451,7 @@ enum code clip_text_features(const struct clip_model *m, const struct kernels *k
         normalise(out + (size_t)i * (size_t)P, P);
     }
     free(ids);
+close:
     exec_close(x);
     return rc;
 }

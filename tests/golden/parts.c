@@ -14,7 +14,8 @@ static void refused(const char *name, const char *in, const char *options, enum 
     struct part_run r;
     struct err e = {0};
     const struct part *p = part_find(tables, 1, name);
-    if (!ok(p != NULL, "there is a part %s", name)) return;
+    ok(p != NULL, "there is a part %s", name);
+    if (!p) return;
     enum code rc = part_open(&r, p, MICRO "model", kernels_cpu(), in, options, &e);
     if (!rc) {
         rc = p->run(&r, &e);

@@ -167,7 +167,7 @@ static void images(struct sampler *s)
 static void gradients(void)
 {
     int D = m->text.hidden;
-    float x[8 * 8 * 4], target[8 * 8 * 4], row[64], moved[64];
+    float x[8 * 8 * 4], target[8 * 8 * 4], row[64] = {0}, moved[64];
     for (int i = 0; i < 8 * 8 * 4; i++) {
         x[i] = sinf((float)i);
         target[i] = cosf((float)i);

@@ -65,7 +65,7 @@ static enum code compare(const struct stored *want, const struct stored_entry *g
     if (!same_kind(want, got))
         return err_set(e, ERR_FAILED, "%s has another type or shape than wanted", want->name);
     if (want->dtype != STORED_F32) {
-        if (memcmp(want->data, got->data, want->bytes))
+        if (memcmp(want->data, got->data, want->bytes) != 0)
             return err_set(e, ERR_FAILED, "%s is not equal", want->name);
         return OK;
     }
