@@ -19,7 +19,7 @@ enum code jsonfile_open(struct jsonfile *f, const char *path, struct err *e)
     if ((f->rc = file_read(path, JSONFILE_LIMIT, &b, e))) return f->rc;
     f->root = json_loadb((const char *)b.data, b.n, JSON_REJECT_DUPLICATES, &why);
     free(b.data);
-    if (!f->root && json_error_code(&why) == json_error_out_of_memory)
+    if (!f->root && (!why.text[0] || json_error_code(&why) == json_error_out_of_memory))
         return f->rc = err_set(e, ERR_NOMEM, "%s: no memory to read it", path);
     if (!f->root)
         return f->rc = err_set(e, ERR_INPUT, "%s:%d:%d: %s", path, why.line, why.column, why.text);

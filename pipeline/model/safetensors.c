@@ -117,6 +117,8 @@ static enum code parse_header(const uint8_t *d, size_t length, const char *name,
     json_error_t why;
     *root = json_loadb((const char *)d, length, JSON_REJECT_DUPLICATES, &why);
     if (!*root) {
+        if (!why.text[0])
+            return no_memory(name, e); /* jansson says nothing when its first allocations fail */
         switch (json_error_code(&why)) {
         case json_error_out_of_memory: return no_memory(name, e);
         case json_error_invalid_utf8:
@@ -265,11 +267,11 @@ static enum code check_layout(const char *file, const struct placed *p, size_t n
     uint64_t at = 0;
     for (size_t i = 0; i < n; i++) {
         if (p[i].begin != at)
-            return err_set(e, ERR_CORRUPT,
-                           "%s: tensor %.160s begins at byte %" PRIu64
-                           " of the data, but the one before it "
-                           "ends at %" PRIu64 " (a %s)",
-                           file, p[i].t.name, p[i].begin, at, p[i].begin > at ? "hole" : "overlap");
+            return err_set(
+                e, ERR_CORRUPT,
+                "%s: tensor %.160s begins at byte %" PRIu64 " of the data, but the one before it "
+                "ends at %" PRIu64 " (%s)",
+                file, p[i].t.name, p[i].begin, at, p[i].begin > at ? "a hole" : "an overlap");
         at += p[i].t.bytes; /* both below 2^63 */
         if (at > room)
             return err_set(e, ERR_CORRUPT,
