@@ -1,18 +1,15 @@
 /* weights.c - one component's tensors under one set of names, converted on first use.
  *
- * Names. Published files spell some tensors in two ways; the table holds one, and look-ups are translated the same way:
- *     *.attentions.N.query|key|value|proj_attn.*   ->  to_q | to_k | to_v | to_out.0        (VAE files before 2023)
- *     embeddings.*, encoder.*, final_layer_norm.*  ->  text_model. before them              (text encoders without it)
- *     *.position_ids                               ->  left out: a list of 0, 1, 2 ... that carries nothing
- *
  * Memory. A float32 tensor that is aligned and wanted in file layout is used where it lies in the map, so that the ranks
  * of a host share its pages. All else is converted once into memory owned here and freed by weights_close.
  * A NaN or an infinity in a weight is refused on its first use: it would spread to every picture.
- * Finding the files is in weights_files.c.
+ * Which files there are is in weights_files.c, the two spellings of some names in weights_names.c.
  */
 #include "pipeline/model/weights.h"
 #include "base/arena.h"
+#include "base/parallel.h"
 #include "pipeline/model/weights_files.h"
+#include "pipeline/model/weights_names.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -38,43 +35,7 @@ struct weights {
     int is_bare_text; /* the file has no "text_model." level */
 };
 
-/* ---- names ---------------------------------------------------------------------------------------------------------- */
-
-static const struct {
-    const char *old, *now;
-} vae_names[] = {
-    {".query.", ".to_q."},
-    {".key.", ".to_k."},
-    {".value.", ".to_v."},
-    {".proj_attn.", ".to_out.0."},
-};
-#define TEXT_LEVEL "text_model."
-#define NAME_MOST 512
-
-static int begins(const char *s, const char *with)
-{
-    return !strncmp(s, with, strlen(with));
-}
-
-static int is_text_name(const char *s)
-{
-    return begins(s, "embeddings.") || begins(s, "encoder.layers.") ||
-           begins(s, "final_layer_norm.");
-}
-
-/* Writes the one spelling of `name`; 0 if it does not fit. */
-static int canonical(int is_bare_text, const char *name, char out[NAME_MOST])
-{
-    const char *level = is_bare_text && is_text_name(name) ? TEXT_LEVEL : "";
-    const char *attentions = strstr(name, ".attentions.");
-    for (size_t i = 0; attentions && i < sizeof vae_names / sizeof *vae_names; i++) {
-        const char *at = strstr(attentions, vae_names[i].old);
-        if (!at) continue;
-        return snprintf(out, NAME_MOST, "%.*s%s%s", (int)(at - name), name, vae_names[i].now,
-                        at + strlen(vae_names[i].old)) < NAME_MOST;
-    }
-    return snprintf(out, NAME_MOST, "%s%s", level, name) < NAME_MOST;
-}
+/* ---- the table ------------------------------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -91,25 +52,24 @@ static struct slot *find_exactly(const struct weights *w, const char *name)
 /* A text encoder's tensors are found with and without their level, whichever the file has. */
 static struct slot *find(const struct weights *w, const char *name)
 {
-    char now[NAME_MOST], other[NAME_MOST + sizeof TEXT_LEVEL];
+    char now[WEIGHTS_NAME_MOST], other[WEIGHTS_NAME_MOST + sizeof WEIGHTS_TEXT_LEVEL];
     struct slot *s;
-    if (!canonical(0, name, now)) return NULL;
+    if (!weights_names_write(0, name, now)) return NULL;
     if ((s = find_exactly(w, now))) return s;
-    if (begins(now, TEXT_LEVEL)) return find_exactly(w, now + strlen(TEXT_LEVEL));
-    snprintf(other, sizeof other, TEXT_LEVEL "%s", now);
-    return is_text_name(now) ? find_exactly(w, other) : NULL;
+    if (weights_names_has_level(now)) return find_exactly(w, now + strlen(WEIGHTS_TEXT_LEVEL));
+    snprintf(other, sizeof other, WEIGHTS_TEXT_LEVEL "%s", now);
+    return weights_names_lacks_level(now) ? find_exactly(w, other) : NULL;
 }
 
 /* ---- opening -------------------------------------------------------------------------------------------------------- */
 
 static enum code add_slot(struct weights *w, const struct stored *t, struct err *e)
 {
-    char name[NAME_MOST];
-    size_t n = strlen(t->name), n_ids = strlen("position_ids");
-    if (n >= n_ids && !strcmp(t->name + n - n_ids, "position_ids")) return OK;
-    if (!canonical(w->is_bare_text, t->name, name))
-        return err_set(e, ERR_INPUT, "%s: tensor name of %zu bytes: %.60s...", w->label, n,
-                       t->name);
+    char name[WEIGHTS_NAME_MOST];
+    if (weights_names_is_left_out(t->name)) return OK;
+    if (!weights_names_write(w->is_bare_text, t->name, name))
+        return err_set(e, ERR_INPUT, "%s: tensor name of %zu bytes: %.60s...", w->label,
+                       strlen(t->name), t->name);
     w->slot[w->n] = (struct slot){.name = arena_strdup(&w->arena, name), .stored = t};
     if (!w->slot[w->n++].name)
         return err_set(e, ERR_NOMEM, "%s: no memory for the names of its tensors", w->label);
@@ -125,8 +85,8 @@ static enum code fill_table(struct weights *w, struct err *e)
         total += safetensors_count(w->files.file[f]);
         for (size_t i = 0; i < safetensors_count(w->files.file[f]); i++) {
             const char *name = safetensors_at(w->files.file[f], i)->name;
-            has_level |= begins(name, TEXT_LEVEL);
-            has_bare |= begins(name, "embeddings.token_embedding.");
+            has_level |= weights_names_has_level(name);
+            has_bare |= weights_names_lacks_level(name);
         }
     }
     w->is_bare_text = has_bare && !has_level;
@@ -190,29 +150,60 @@ const struct stored *weights_find(const struct weights *w, const char *name)
     return s ? s->stored : NULL;
 }
 
-/* One line per tensor, in order of names: "name TYPE [2, 3] <sha256 of its bytes>\n"; the hash is that of all lines. */
-struct hash weights_hash(const struct weights *w)
+/* ---- the hash ------------------------------------------------------------------------------------------------------- */
+
+static char *stored_shape(const struct stored *t, char out[160])
+{
+    int at = snprintf(out, 160, "[");
+    for (int i = 0; i < t->rank; i++)
+        at += snprintf(out + at, 160 - (size_t)at, "%s%" PRId64, i ? ", " : "", t->dim[i]);
+    snprintf(out + at, 160 - (size_t)at, "]");
+    return out;
+}
+
+struct leaves {
+    const struct slot *slot;
+    struct hash *hash;
+};
+
+static void hash_leaf(void *args, long i)
+{
+    const struct leaves *l = args;
+    l->hash[i] = hash_bytes(l->slot[i].stored->data, l->slot[i].stored->bytes);
+}
+
+static void hash_line(struct hash_stream *all, const struct slot *s, struct hash leaf)
 {
     static const char *const type[] = {"F32", "F16", "BF16", "F64",  "I64",  "I32",
                                        "I16", "I8",  "U8",   "BOOL", "OTHER"};
+    char shape[160], hex[HASH_TEXT];
+    stored_shape(s->stored, shape);
+    hash_add(all, s->name, strlen(s->name));
+    hash_add(all, " ", 1);
+    hash_add(all, type[s->stored->dtype], strlen(type[s->stored->dtype]));
+    hash_add(all, " ", 1);
+    hash_add(all, shape, strlen(shape));
+    hash_add(all, " ", 1);
+    hash_add(all, hash_text(leaf, hex), HASH_TEXT - 1);
+    hash_add(all, "\n", 1);
+}
+
+/* One line per tensor, in order of names: "name TYPE [2, 3] <sha256 of its bytes>\n"; the hash is that of all lines. The
+ * threads share the tensors: a checkpoint of 4 GB takes seconds on one. */
+struct hash weights_hash(const struct weights *w)
+{
+    struct hash result = {{0}};
+    struct leaves l = {w->slot, mem_alloc(w->n + 1, sizeof *l.hash)};
     struct hash_stream *all = hash_begin();
-    char text[HASH_TEXT], number[32];
-    if (!all) return (struct hash){{0}};
-    for (size_t i = 0; i < w->n; i++) {
-        const struct stored *t = w->slot[i].stored;
-        hash_add(all, w->slot[i].name, strlen(w->slot[i].name));
-        hash_add(all, " ", 1);
-        hash_add(all, type[t->dtype], strlen(type[t->dtype]));
-        hash_add(all, " [", 2);
-        for (int d = 0; d < t->rank; d++) {
-            int n = snprintf(number, sizeof number, "%s%" PRId64, d ? ", " : "", t->dim[d]);
-            hash_add(all, number, (size_t)n);
-        }
-        hash_add(all, "] ", 2);
-        hash_add(all, hash_text(hash_bytes(t->data, t->bytes), text), HASH_TEXT - 1);
-        hash_add(all, "\n", 1);
+    if (all && l.hash) {
+        parallel_for((long)w->n, hash_leaf, &l);
+        for (size_t i = 0; i < w->n; i++) hash_line(all, &w->slot[i], l.hash[i]);
+        result = hash_end(all);
+        all = NULL;
     }
-    return hash_end(all);
+    hash_end(all);
+    free(l.hash);
+    return result;
 }
 
 /* ---- conversion ----------------------------------------------------------------------------------------------------- */
@@ -224,9 +215,8 @@ static enum code check_finite(const struct weights *w, const struct slot *s, con
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(data[i]))
             return err_set(e, ERR_CORRUPT,
-                           "%s: %.160s holds a %s at element %" PRId64
-                           "; the checkpoint is damaged",
-                           w->label, s->name, isnan(data[i]) ? "NaN" : "infinity", i);
+                           "%s: %.160s holds %s at element %" PRId64 "; the checkpoint is damaged",
+                           w->label, s->name, isnan(data[i]) ? "a NaN" : "an infinity", i);
     return OK;
 }
 
@@ -315,15 +305,6 @@ free_both:
 
 /* ---- parameters of a graph ------------------------------------------------------------------------------------------ */
 
-static char *stored_shape(const struct stored *t, char out[160])
-{
-    int at = snprintf(out, 160, "[");
-    for (int i = 0; i < t->rank; i++)
-        at += snprintf(out + at, 160 - (size_t)at, "%s%" PRId64, i ? ", " : "", t->dim[i]);
-    snprintf(out + at, 160 - (size_t)at, "]");
-    return out;
-}
-
 static int has_shape(const struct stored *t, const int64_t *dim, int rank)
 {
     return t->rank == rank && !memcmp(t->dim, dim, (size_t)rank * sizeof *dim);
@@ -334,7 +315,7 @@ static int has_shape(const struct stored *t, const int64_t *dim, int rank)
 static struct slot *expect(struct weights *w, struct graph *g, const int64_t *dim, int rank,
                            int other_rank, const char *fmt, va_list args)
 {
-    char name[NAME_MOST], got[160], want[160];
+    char name[WEIGHTS_NAME_MOST], got[160], want[160];
     struct stored wanted = {.rank = rank};
     struct slot *s;
     memcpy(wanted.dim, dim, (size_t)rank * sizeof *dim);

@@ -17,7 +17,8 @@
 struct weights;
 enum code weights_open(struct weights **w, const char *dir, const char *stem, struct err *e);
 void weights_close(struct weights *w);
-struct hash weights_hash(const struct weights *w);           /* of names, types, shapes and bytes; shards do not matter */
+/* Of names, types, shapes and bytes; shards do not matter. Reads every byte. All zero: no memory. */
+struct hash weights_hash(const struct weights *w);
 const struct stored *weights_find(const struct weights *w, const char *name);      /* NULL: absent */
 
 /* Params for a graph. `name` is a printf-style tensor name. All are frozen. */
