@@ -1,0 +1,105 @@
+/* sample.c - `engram sample`: pictures of prompts with a lineage's concepts. */
+#include "cli/cli.h"
+#include "cli/progress.h"
+#include "cli/sheet.h"
+
+#include "pipeline/method/settings.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct sampling {
+    const char *lineage, *commit, *out, *config, *negative;
+    struct words set;
+    int64_t per_prompt, seed;
+    int no_wait;
+};
+
+static enum code submit(const struct sampling *s, const struct words *prompts, struct arena *a, uint64_t *job, struct err *e)
+{
+    struct problems p = {0};
+    struct settings settings;
+    const char *json;
+    struct hash commit;
+    struct message answer;
+    enum code rc = cli_settings(s->config, &s->set, &settings, &json, a, &p, e);
+    if (!rc) rc = cli_commit(s->lineage, s->commit, a, &commit, e);
+    problems_fini(&p);
+    if (rc) return rc;
+    struct message ask = {.kind = MSG_sample,
+                          .sample = {.key = cli_key(), .lineage = s->lineage, .commit = commit, .prompts = {prompts->n, prompts->v},
+                                     .negative = s->negative, .per_prompt = (uint64_t)s->per_prompt, .seed = (uint64_t)s->seed,
+                                     .settings = json}};
+    rc = cli_ask(&ask, a, &answer, e);
+    if (!rc) *job = answer.accepted.job;
+    return rc;
+}
+
+static int collect(const struct sampling *s, const struct words *prompts, const struct job_row *row)
+{
+    struct err e = {0};
+    struct objects *store;
+    size_t n = prompts->n * (size_t)s->per_prompt;
+    if (row->results.n != n) {
+        err_set(&e, ERR_INTERNAL, "job %" PRIu64 " made %zu pictures, expected %zu", row->job, row->results.n, n);
+        return cli_fail(&e);
+    }
+    enum code rc = cli_objects(&store, &e);
+    if (!rc) {
+        rc = sheet_write(s->out, store, prompts->v, prompts->n, (size_t)s->per_prompt, row->results.v, &e);
+        objects_close(store);
+    }
+    if (rc) return cli_fail(&e);
+    if (cli.json) {
+        json_t *j = cli_job_json(row);
+        json_object_set_new(j, "out", json_string(s->out));
+        return cli_print(j);
+    }
+    printf("%zu picture%s in %s, all together in %s/sheet.png\n", n, n == 1 ? "" : "s", s->out, s->out);
+    cli_close();
+    return 0;
+}
+
+static int run(int argc, char **argv)
+{
+    struct sampling s = {.out = "samples", .negative = "", .per_prompt = 1};
+    struct option_spec o[] = {
+        {"lineage", OPTION_TEXT, &s.lineage, "NAME", "whose concepts may be used"},
+        {"commit", OPTION_TEXT, &s.commit, "COMMIT", "as it was then: number, token or hash (default: now)"},
+        {"out", OPTION_TEXT, &s.out, "DIR", "where pictures go (default: samples)"},
+        {"n", OPTION_NUMBER, &s.per_prompt, "N", "pictures per prompt (default 1)"},
+        {"seed", OPTION_NUMBER, &s.seed, "N", "same seed, same pictures (default 0)"},
+        {"negative", OPTION_TEXT, &s.negative, "PROMPT", "what not to draw"},
+        {"config", OPTION_TEXT, &s.config, "FILE", "settings in YAML"},
+        {"set", OPTION_LIST, &s.set, "KEY=VALUE", "one setting, like sample.guidance=5; may be repeated"},
+        {"no-wait", OPTION_FLAG, &s.no_wait, NULL, "only submit; engram watch follows it"},
+    };
+    struct err e = {0};
+    struct words prompts;
+    struct arena a = {0};
+    struct job_row row;
+    uint64_t job;
+    if (options_read(&verb_sample, o, sizeof o / sizeof o[0], argc, argv, &prompts, &e)) return cli_fail(&e);
+    if (!s.lineage || !prompts.n) err_set(&e, ERR_USAGE, "usage: %s", verb_sample.usage);
+    else if (s.per_prompt < 1 || s.per_prompt > 64) err_set(&e, ERR_USAGE, "--n %" PRId64 ": expected 1 to 64", s.per_prompt);
+    if (e.code || submit(&s, &prompts, &a, &job, &e)) return cli_fail(&e);
+    if (s.no_wait) {
+        if (cli.json) return cli_print(json_pack("{s:I}", "job", (json_int_t)job));
+        printf("job %" PRIu64 " is accepted; engram watch %" PRIu64 " follows it\n", job, job);
+        cli_close();
+        return 0;
+    }
+    if (progress_follow(job, &a, &row, &e)) return cli_fail(&e);
+    return collect(&s, &prompts, &row);
+}
+
+const struct verb verb_sample = {
+    .name = "sample",
+    .what = "draw pictures of prompts with a lineage's concepts",
+    .usage = "engram sample --lineage NAME [--out DIR] PROMPT...",
+    .examples = "  engram sample --lineage pets --out pictures \"a <rex> dog on the beach\"\n"
+                "  engram sample --lineage pets --n 4 --seed 7 \"a <rex> dog next to a <cup> mug\" \"a <rex> dog in the snow\"\n"
+                "  engram sample --lineage pets --commit 1 \"a <rex> dog\"            with the lineage as it was after its first concept\n",
+    .run = run,
+};
