@@ -79,7 +79,7 @@ static enum code report_commits(struct evaluating *v, struct report *r, struct e
 /* The pictures of one sample job, a row per prompt. */
 static enum code gallery_job(struct evaluating *v, const char *name, struct report_sample *out, size_t room, size_t *n, struct err *e)
 {
-    uint64_t job;
+    uint64_t job = 0;
     struct message answer, request;
     enum code rc = cli_job(name, &job, e);
     struct message ask = {.kind = MSG_job, .job = {.job = job}};

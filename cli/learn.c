@@ -153,7 +153,7 @@ static int run(int argc, char **argv)
     };
     struct err e = {0};
     struct words rest;
-    uint64_t job;
+    uint64_t job = 0;
     if (options_read(&verb_learn, o, sizeof o / sizeof o[0], argc, argv, &rest, &e)) return cli_fail(&e);
     if (settings_wanted) {
         struct text t = {0};

@@ -154,7 +154,7 @@ static int run_show(int argc, char **argv)
     struct err e = {0};
     struct words rest;
     struct arena a = {0};
-    uint64_t job;
+    uint64_t job = 0;
     if (options_read(&verb_show, o, 1, argc, argv, &rest, &e)) return cli_fail(&e);
     if (rest.n != 1) {
         err_set(&e, ERR_USAGE, "usage: %s", verb_show.usage);

@@ -81,7 +81,7 @@ static int run_watch(int argc, char **argv)
     struct err e = {0};
     struct arena a = {0};
     struct job_row row;
-    uint64_t job;
+    uint64_t job = 0;
     char took[32];
     if (one_job(&verb_watch, argc, argv, &job, &e)) return cli_fail(&e);
     enum code rc = progress_follow(job, &a, &row, &e);
@@ -109,7 +109,7 @@ static int run_cancel(int argc, char **argv)
     struct err e = {0};
     struct arena a = {0};
     struct message answer;
-    uint64_t job;
+    uint64_t job = 0;
     if (one_job(&verb_cancel, argc, argv, &job, &e)) return cli_fail(&e);
     struct message ask = {.kind = MSG_cancel, .cancel = {.job = job}};
     if (cli_ask(&ask, &a, &answer, &e)) return cli_fail(&e);

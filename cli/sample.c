@@ -79,7 +79,7 @@ static int run(int argc, char **argv)
     struct words prompts;
     struct arena a = {0};
     struct job_row row;
-    uint64_t job;
+    uint64_t job = 0;
     if (options_read(&verb_sample, o, sizeof o / sizeof o[0], argc, argv, &prompts, &e)) return cli_fail(&e);
     if (!s.lineage || !prompts.n) err_set(&e, ERR_USAGE, "usage: %s", verb_sample.usage);
     else if (s.per_prompt < 1 || s.per_prompt > 64) err_set(&e, ERR_USAGE, "--n %" PRId64 ": expected 1 to 64", s.per_prompt);

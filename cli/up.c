@@ -133,7 +133,7 @@ static int run_up(int argc, char **argv)
     struct message answer;
     const char *home;
     char program[PATH_MAX], n[24];
-    pid_t pid;
+    pid_t pid = 0;
     enum code rc = options_read(&verb_up, o, 2, argc, argv, &rest, &e);
     if (!rc && rest.n) rc = err_set(&e, ERR_USAGE, "engram up takes no \"%s\"; see engram up --help", rest.v[0]);
     if (!rc && (ranks < 1 || ranks > 4096)) rc = err_set(&e, ERR_USAGE, "--ranks %lld: expected 1 to 4096", (long long)ranks);
