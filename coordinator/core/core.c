@@ -457,6 +457,11 @@ int core_stopping(const struct core *c)
     return c->stopping;
 }
 
+int core_drains(const struct core *c)
+{
+    return c->drain;
+}
+
 int64_t core_next_ms(const struct core *c)
 {
     int64_t next = INT64_MAX;

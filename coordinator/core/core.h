@@ -199,6 +199,7 @@ const char *core_nearest_lineage(const struct core *c, const char *name);       
 size_t core_before(const struct core *c, const struct core_job *j);              /* learn jobs that come first */
 int core_leased(const struct core *c);                                           /* stages that run now */
 int core_stopping(const struct core *c);
+int core_drains(const struct core *c);                                           /* running stages may end first */
 /* When the next thing happens by itself (a deadline, an end of back-off, an `idle`); INT64_MAX: never. */
 int64_t core_next_ms(const struct core *c);
 
