@@ -1,8 +1,14 @@
-/* stage_evaluate.c - scores and pictures of every concept of the chain, as one JSON object. */
+/* stage_evaluate.c - scores and pictures of every concept of the chain, as one JSON object.
+ *
+ * Prompt patterns: the request's own, else the base model's evaluate.txt (one a line; a small world has words of its own), else the
+ * evaluator's.
+ */
 #include "workers/stage.h"
 
+#include "base/file.h"
 #include "pipeline/evaluate/evaluate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +27,22 @@ static enum code concepts(const struct msg_stage *s, struct arena *a, struct eva
     return OK;
 }
 
+/* The base model's own patterns, if it has any. */
+static enum code base_patterns(struct group *g, struct arena *a, struct evaluate_task *t, struct err *e)
+{
+    char path[4200];
+    struct prompts p = {0};
+    snprintf(path, sizeof path, "%s/evaluate.txt", g->model_path);
+    if (!file_exists(path)) return OK;
+    enum code rc = prompts_read(path, &p, e);
+    const char **pattern = rc ? NULL : arena_alloc(a, ((size_t)p.n + 1) * sizeof *pattern);
+    for (int i = 0; pattern && i < p.n; i++) pattern[i] = arena_strdup(a, p.prompt[i].text);
+    t->pattern = pattern;
+    t->n_patterns = p.n;
+    prompts_fini(&p);
+    return rc || pattern ? rc : err_set(e, ERR_NOMEM, "out of memory for prompts");
+}
+
 static enum code task_make(struct group *g, const struct msg_stage *s, const struct message *request, struct arena *a,
                            struct evaluate_task *t, struct err *e)
 {
@@ -33,6 +55,7 @@ static enum code task_make(struct group *g, const struct msg_stage *s, const str
         t->pattern = request->evaluate.prompts.v;
         t->n_patterns = (int)request->evaluate.prompts.n;
     }
+    if (!rc && !t->n_patterns) rc = base_patterns(g, a, t, e);
     return rc ? rc : concepts(s, a, t, e);
 }
 
