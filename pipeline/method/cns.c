@@ -39,8 +39,6 @@ static enum code norms_of(const struct task *t, const struct score_options *o, c
     for (int i = 0; !rc && i < n; i++) {
         struct encoded enc;
         rc = tokenizer_encode(k, text[i], ids, length, &enc, e);
-        if (!rc && enc.n_full > length)
-            rc = err_set(e, ERR_INPUT, "caption \"%.60s...\" has %d tokens; the text encoder reads %d", text[i], enc.n_full, length);
         if (!rc) rc = text_states(t->model, t->kernels, ids, 1, length, with_token ? row : NULL, with_token, states, e);
         if (!rc) score_norms(o, states, length, D, enc.n, out + (size_t)i * (size_t)D);
     }
@@ -66,6 +64,22 @@ static enum code common_mask(const struct task *t, const struct score_options *o
     return rc;
 }
 
+/* A caption must be read whole, or its mask would be another caption's. Calibration prompts may be cut: any prompt serves. */
+static enum code captions_fit(const struct task *t, const char *const *text, struct err *e)
+{
+    int length = tokenizer_length(t->model->tokenizer);
+    int32_t *ids = mem_alloc((size_t)length, sizeof *ids);
+    enum code rc = ids ? OK : err_set(e, ERR_NOMEM, "out of memory for captions");
+    for (int i = 0; !rc && i < t->n_captions; i++) {
+        struct encoded enc;
+        rc = tokenizer_encode(t->model->tokenizer, text[i], ids, length, &enc, e);
+        if (!rc && enc.n_full > length)
+            rc = err_set(e, ERR_INPUT, "caption \"%.60s...\" has %d tokens; the text encoder reads %d", text[i], enc.n_full, length);
+    }
+    free(ids);
+    return rc;
+}
+
 static enum code base_mask(const struct task *t, const struct score_options *o, struct mask *out, struct err *e)
 {
     enum { ROOM = 2048 };
@@ -76,6 +90,7 @@ static enum code base_mask(const struct task *t, const struct score_options *o, 
         text[i] = room + (size_t)i * ROOM;
         caption_text(t, i, room + (size_t)i * ROOM, ROOM);
     }
+    if (!rc) rc = captions_fit(t, text, e);
     if (!rc) rc = common_mask(t, o, text, t->n_captions, t->settings.score_caption_token != 0, t->settings.base_vote, out, e);
     free(room);
     free(text);
