@@ -1,6 +1,6 @@
 /* attention.c - softmax(scale q k^T) v per head, and its gradients; no [T, S] matrix ever exists.
  *
- * Forward: a task is one sample, one head, 192 queries. It walks the keys in blocks of 128 and keeps, per query, the
+ * Forward: a task is one sample, one head, 192 queries. It walks the keys in blocks of 256 and keeps, per query, the
  * largest score m and the sum l of exp(score - m); what was summed under an older m is scaled down (Milakov and
  * Gimelshein's running softmax). A query meets the same blocks whatever task it is in, so its bytes depend on nothing else.
  *
@@ -17,7 +17,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { QUERIES = 192, KEYS = 128, QUERIES_BACK = 48 };
+enum { QUERIES = 192, KEYS = 256, QUERIES_BACK = 48 };
 
 struct attention {
     const struct run *run;
@@ -29,28 +29,29 @@ struct attention {
     size_t scratch;
 };
 
-/* scale * score of 8 keys from s; -inf for those at or behind `end`. */
-static inline v8 scores(const float *row, int64_t s, int64_t end, v8 scale)
-{
-    v8 x = v8_load(row + s) * scale;
-    if (s + 8 <= end) return x;
-    int32_t left = (int32_t)(end - s);
-    return v8_select((v8i){0, 1, 2, 3, 4, 5, 6, 7} < left, x, v8_set(-INFINITY));
-}
-
 /* row[0..width) of scores becomes exp(scale score - m), zero from `end` on; width is a multiple of 8. Returns the sum;
  * *m goes from the largest seen before to the largest seen now. */
 static float softmax_row(float *row, int64_t width, int64_t end, float scale, float *m)
 {
+    int64_t whole = end / 8 * 8, s;
+    v8i last = (v8i){0, 1, 2, 3, 4, 5, 6, 7} < (int32_t)(end - whole);
     v8 most = v8_set(*m), by = v8_set(scale), sum = v8_set(0.0f);
-    for (int64_t s = 0; s < end; s += 8) most = v8_at_least(scores(row, s, end, by), most);
+    for (s = 0; s < whole; s += 8) most = v8_at_least(v8_load(row + s) * by, most);
+    if (whole < end) most = v8_at_least(v8_select(last, v8_load(row + s) * by, most), most);
     *m = v8_max(most);
     v8 top = v8_set(*m);
-    for (int64_t s = 0; s < width; s += 8) {
-        v8 p = s < end ? v8_exp(scores(row, s, end, by) - top) : v8_set(0.0f);
+    for (s = 0; s < whole; s += 8) {
+        v8 p = v8_exp_negative(v8_fma(v8_load(row + s), by, -top));
         v8_store(row + s, p);
         sum += p;
     }
+    if (whole < end) {
+        v8 p = v8_select(last, v8_exp_negative(v8_fma(v8_load(row + s), by, -top)), v8_set(0.0f));
+        v8_store(row + s, p);
+        sum += p;
+        s += 8;
+    }
+    for (; s < width; s += 8) v8_store(row + s, v8_set(0.0f));
     return v8_sum(sum);
 }
 

@@ -11,10 +11,11 @@
 
 #include <assert.h>
 
-/* rows is a constant wherever this is inlined, so acc lives in registers. `step` floats between two k of one row. */
-static inline __attribute__((always_inline)) void tile(const int rows, const float *const *a,
-                                                       int64_t segments, int64_t length,
-                                                       int64_t step, const float *b,
+/* rows and wide are constants wherever this is inlined, so acc lives in registers. wide: 1 or 2 registers of columns,
+ * of which the panel always has 2. `step` floats between two k of one row. */
+static inline __attribute__((always_inline)) void tile(const int rows, const int wide,
+                                                       const float *const *a, int64_t segments,
+                                                       int64_t length, int64_t step, const float *b,
                                                        float *const *c, int columns,
                                                        enum product_start start, const float *bias)
 {
@@ -31,18 +32,24 @@ static inline __attribute__((always_inline)) void tile(const int rows, const flo
             for (int r = 0; r < rows; r++) {
                 v8 x = v8_set(row[r][at]);
                 acc[r][0] = v8_fma(x, b0, acc[r][0]);
-                acc[r][1] = v8_fma(x, b1, acc[r][1]);
+                if (wide > 1) acc[r][1] = v8_fma(x, b1, acc[r][1]);
             }
         }
     }
-    if (columns == PRODUCT_COLUMNS) {
+    if (columns == 8 * wide) {
         v8 from0 = v8_set(0.0f), from1 = from0;
-        if (bias) from0 = v8_load(bias), from1 = v8_load(bias + 8);
+        if (bias) {
+            from0 = v8_load(bias);
+            if (wide > 1) from1 = v8_load(bias + 8);
+        }
 #pragma GCC unroll 6
         for (int r = 0; r < rows; r++) {
-            if (start == PRODUCT_ADD) from0 = v8_load(c[r]), from1 = v8_load(c[r] + 8);
+            if (start == PRODUCT_ADD) {
+                from0 = v8_load(c[r]);
+                if (wide > 1) from1 = v8_load(c[r] + 8);
+            }
             v8_store(c[r], from0 + acc[r][0]);
-            v8_store(c[r] + 8, from1 + acc[r][1]);
+            if (wide > 1) v8_store(c[r] + 8, from1 + acc[r][1]);
         }
     } else {
 #pragma GCC unroll 6
@@ -56,18 +63,18 @@ static inline __attribute__((always_inline)) void tile(const int rows, const flo
     }
 }
 
+#define TILE(rows_)                                                                             \
+    case rows_:                                                                                 \
+        if (columns > 8) tile(rows_, 2, a, segments, length, step, b, c, columns, start, bias); \
+        else tile(rows_, 1, a, segments, length, step, b, c, columns, start, bias);             \
+        break;
+
 static void tile_of(int rows, const float *const *a, int64_t segments, int64_t length, int64_t step,
                     const float *b, float *const *c, int columns, enum product_start start,
                     const float *bias)
 {
     switch (rows) {
-    case 1: tile(1, a, segments, length, step, b, c, columns, start, bias); break;
-    case 2: tile(2, a, segments, length, step, b, c, columns, start, bias); break;
-    case 3: tile(3, a, segments, length, step, b, c, columns, start, bias); break;
-    case 4: tile(4, a, segments, length, step, b, c, columns, start, bias); break;
-    case 5: tile(5, a, segments, length, step, b, c, columns, start, bias); break;
-    case 6: tile(6, a, segments, length, step, b, c, columns, start, bias); break;
-    default: assert(!"a tile has 1 to 6 rows");
+        TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) default : assert(!"a tile has 1 to 6 rows");
     }
 }
 

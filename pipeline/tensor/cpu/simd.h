@@ -65,18 +65,35 @@ static inline v8 v8_fma(v8 a, v8 b, v8 c)
 
 static inline v8 v8_select(v8i mask, v8 yes, v8 no)
 {
+#ifdef __AVX2__
+    return (v8)_mm256_blendv_ps((__m256)no, (__m256)yes, (__m256)mask);
+#else
     return (v8)((mask & (v8i)yes) | (~mask & (v8i)no));
+#endif
 }
 
-/* A NaN in x survives both. */
+/* A NaN in x survives both: the instructions return their second operand then. */
 static inline v8 v8_at_least(v8 x, v8 low)
 {
+#ifdef __AVX2__
+    return (v8)_mm256_max_ps((__m256)low, (__m256)x);
+#else
     return v8_select(x < low, low, x);
+#endif
 }
 
 static inline v8 v8_at_most(v8 x, v8 high)
 {
+#ifdef __AVX2__
+    return (v8)_mm256_min_ps((__m256)high, (__m256)x);
+#else
     return v8_select(x > high, high, x);
+#endif
+}
+
+static inline v8 v8_abs(v8 x)
+{
+    return (v8)((v8i)x & 0x7fffffff);
 }
 
 static inline v4d v8_low(v8 x)
@@ -97,30 +114,48 @@ static inline float v8_sum(v8 x)
 
 static inline float v8_max(v8 x)
 {
-    float m = x[0];
-    for (int i = 1; i < 8; i++) m = x[i] > m ? x[i] : m;
-    return m;
+    x = v8_at_least(x, __builtin_shuffle(x, (v8i){4, 5, 6, 7, 0, 1, 2, 3}));
+    x = v8_at_least(x, __builtin_shuffle(x, (v8i){2, 3, 0, 1, 6, 7, 4, 5}));
+    x = v8_at_least(x, __builtin_shuffle(x, (v8i){1, 0, 3, 2, 5, 4, 7, 6}));
+    return x[0];
 }
 
-static inline v8 v8_exp(v8 x)
+/* e^r for |r| <= ln2 / 2 */
+static inline v8 v8_exp_small(v8 r)
 {
-    const v8 magic =
-        v8_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
-    x = v8_at_most(v8_at_least(x, v8_set(-104.0f)), v8_set(89.0f));
-    v8 t = v8_fma(x, v8_set(1.44269504f), magic);
-    v8 n = t - magic;
-    v8 r = v8_fma(n, v8_set(-0.693359375f),
-                  x); /* ln 2 in two parts; the first has 9 bits, so n times it is exact */
-    r = v8_fma(n, v8_set(2.12194440e-4f), r);
     v8 p = v8_set(1.9875691500e-4f);
     p = v8_fma(p, r, v8_set(1.3981999507e-3f));
     p = v8_fma(p, r, v8_set(8.3334519073e-3f));
     p = v8_fma(p, r, v8_set(4.1665795894e-2f));
     p = v8_fma(p, r, v8_set(1.6666665459e-1f));
     p = v8_fma(p, r, v8_set(5.0000001201e-1f));
-    p = v8_fma(p, r * r, r) + v8_set(1.0f);
-    v8i k = (v8i)t - (v8i)magic, half = k >> 1; /* 2^n in two factors, each a normal number */
-    return p * (v8)((half + 127) << 23) * (v8)((k - half + 127) << 23);
+    return v8_fma(p, r * r, r) + v8_set(1.0f);
+}
+
+/* x = n ln2 + r. Adding 1.5 * 2^23 rounds to an integer in the low bits; ln2 comes in two parts, the first of 9 bits,
+ * so that n times it is exact. */
+static inline v8 v8_exp_split(v8 x, v8i *n)
+{
+    const v8 magic = v8_set(12582912.0f);
+    v8 t = v8_fma(x, v8_set(1.44269504f), magic), whole = t - magic;
+    *n = (v8i)t - (v8i)magic;
+    return v8_fma(whole, v8_set(2.12194440e-4f), v8_fma(whole, v8_set(-0.693359375f), x));
+}
+
+static inline v8 v8_exp(v8 x)
+{
+    v8i n;
+    v8 p = v8_exp_small(v8_exp_split(v8_at_most(v8_at_least(x, v8_set(-104.0f)), v8_set(89.0f)), &n));
+    v8i half = n >> 1; /* 2^n in two factors, each a normal number */
+    return p * (v8)((half + 127) << 23) * (v8)((n - half + 127) << 23);
+}
+
+/* The same for x <= 0 where nobody looks below the normal numbers: from -87.3 on it stays at 1.2e-38. */
+static inline v8 v8_exp_negative(v8 x)
+{
+    v8i n;
+    v8 p = v8_exp_small(v8_exp_split(v8_at_least(x, v8_set(-87.33654f)), &n));
+    return p * (v8)((n + 127) << 23);
 }
 
 static inline v8 v8_erfc_positive(v8 z)
