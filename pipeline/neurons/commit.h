@@ -4,7 +4,7 @@
  *     commit_decode(bytes.data, bytes.n, &c, &e);  ...  commit_fini(&c);
  *
  * Same concept, same bytes: no times, no job ids, no machine. The format is docs/formats.md "Commit";
- * tests/formats/commit_reader.py proves the page. Decoding is strict: a wrong length, count, checksum or order is
+ * tests/formats/support/commit_reader.c proves the page. Decoding is strict: a wrong length, count, checksum or order is
  * ERR_CORRUPT with its reason.
  */
 #ifndef NEURONS_COMMIT_H

@@ -29,6 +29,9 @@ static enum code check(const struct lineage *l, const struct commit *c, struct e
     if (c->mask.n_bits != l->n_weights || c->dim != l->dim)
         return err_set(e, ERR_CORRUPT, "commit of %s is for %zu neurons and rows of %u, the base model has %zu and %u",
                        c->token, c->mask.n_bits, c->dim, l->n_weights, l->dim);
+    if (c->n_values != mask_count(&c->mask))
+        return err_set(e, ERR_CORRUPT, "commit of %s has %zu values for a mask of %zu neurons", c->token, c->n_values,
+                       mask_count(&c->mask));
     for (int i = 0; i < l->n; i++)
         if (!strcmp(l->token[i], c->token))
             return err_set(e, ERR_EXISTS, "token %s is already taken in this lineage", c->token);

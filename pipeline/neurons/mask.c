@@ -11,11 +11,11 @@
 
 enum code mask_init(struct mask *m, size_t n_bits, struct err *e)
 {
-    m->n_bits = n_bits;
-    m->n_words = (n_bits + WORD_BITS - 1) / WORD_BITS;
+    *m = (struct mask){.n_bits = n_bits, .n_words = (n_bits + WORD_BITS - 1) / WORD_BITS};
     m->words = mem_alloc(m->n_words ? m->n_words : 1, sizeof(uint64_t));
-    if (!m->words) return err_set(e, ERR_NOMEM, "out of memory for a mask of %zu neurons", n_bits);
-    return OK;
+    if (m->words) return OK;
+    *m = (struct mask){0};
+    return err_set(e, ERR_NOMEM, "out of memory for a mask of %zu neurons", n_bits);
 }
 
 enum code mask_copy(struct mask *m, const struct mask *from, struct err *e)

@@ -127,10 +127,10 @@ static void pass_tile(void *arg, long tile)
 }
 
 /* Groups per tile such that tiles begin at multiples of 64 neurons, so that no two threads write one mask word: 64 rows
- * always do. Matrices and the whole vector are one tile each when their starts are aligned, else everything is one tile. */
+ * always do. A matrix is a tile when all of them start at such a multiple, else everything is one tile. */
 static size_t groups_in_tile(const struct pass *p, size_t n_groups)
 {
-    for (size_t per = 64; per < n_groups; per *= 2) {
+    for (size_t per = p->o->group == SCORE_ROW ? 64 : 1; per < n_groups; per *= 2) {
         size_t ok = 1;
         for (size_t g = 0; g < n_groups && ok; g += per) ok = p->group_begin[g] % 64 == 0;
         if (ok) return per;
@@ -232,8 +232,9 @@ enum code score_curve(const struct kv_layout *l, const float *w, const struct sc
     for (int i = 0; rc == OK && i < P; i++) {
         rc = score_prompts(l, w, o, norms + (size_t)i * (size_t)D, 1, D, &one, e);
         if (rc == OK) {
+            size_t ones = mask_count(&one);
             mask_and(&all, &one);
-            out[i] = (double)mask_count(&all) / (double)mask_count(&one);
+            out[i] = ones ? (double)mask_count(&all) / (double)ones : 0.0;
         }
     }
     mask_fini(&one);
