@@ -69,7 +69,7 @@ static enum code check_index(const char *dir, struct err *e)
             dir);
     jsonfile_open(&f, path, e);
     class_name = jsonfile_text(&f, "_class_name", "");
-    while (i < sizeof pipelines / sizeof *pipelines && strcmp(class_name, pipelines[i])) i++;
+    while (i < sizeof pipelines / sizeof *pipelines && strcmp(class_name, pipelines[i]) != 0) i++;
     if (!f.rc && (strstr(class_name, "XL") || jsonfile_has(&f, "text_encoder_2")))
         jsonfile_fail(
             &f, "a Stable Diffusion XL model (%.80s); Engram runs Stable Diffusion 1.x and 2.x",

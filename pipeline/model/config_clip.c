@@ -66,7 +66,7 @@ enum code config_read_clip_text(const char *path, struct clip_text_config *out, 
     const char *type;
     jsonfile_open(&f, path, e);
     type = jsonfile_text(&f, "model_type", "clip_text_model");
-    if (strcmp(type, "clip_text_model"))
+    if (strcmp(type, "clip_text_model") != 0)
         jsonfile_fail(
             &f, "model_type is %.60s; Engram needs a text encoder of type clip_text_model", type);
     read_text(&f, &c);

@@ -156,7 +156,7 @@ void jsonfile_refuse_true(struct jsonfile *f, const char *key)
 void jsonfile_refuse_not(struct jsonfile *f, const char *key, const char *wanted)
 {
     json_t *v = value_of(f, key);
-    if (v && (!json_is_string(v) || strcmp(json_string_value(v), wanted)))
+    if (v && (!json_is_string(v) || strcmp(json_string_value(v), wanted) != 0))
         refuse(f, key, v, wanted);
 }
 

@@ -237,7 +237,7 @@ static enum code read_tensor(const char *file, const json_t *entry, struct place
         return err_set(e, ERR_CORRUPT, "%s: tensor %.160s is not described by an object", file,
                        t->name);
     if (!dtype) return err_set(e, ERR_CORRUPT, "%s: tensor %.160s has no dtype", file, t->name);
-    while (d < N_DTYPES && strcmp(dtype, dtypes[d].name)) d++;
+    while (d < N_DTYPES && strcmp(dtype, dtypes[d].name) != 0) d++;
     if (d == N_DTYPES)
         return err_set(e, ERR_CORRUPT, "%s: tensor %.160s has unknown dtype %.40s", file, t->name,
                        dtype);
@@ -314,7 +314,7 @@ static enum code fill(struct safetensors *s, json_t *root, const uint8_t *data, 
     enum code rc = ERR_NOMEM;
     struct placed *placed = mem_alloc(most, sizeof *placed);
     s->tensor = arena_alloc(&s->arena, most * sizeof *s->tensor);
-    s->sorted = arena_alloc(&s->arena, most * sizeof *s->sorted);
+    s->sorted = arena_alloc(&s->arena, most * sizeof(void *));
     if (!placed || !s->tensor || !s->sorted) {
         rc = no_memory(s->name, e);
         goto free_placed;
@@ -327,7 +327,7 @@ static enum code fill(struct safetensors *s, json_t *root, const uint8_t *data, 
         s->tensor[i].data = data + placed[i].begin;
         s->sorted[i] = &s->tensor[i];
     }
-    qsort(s->sorted, s->n, sizeof *s->sorted, by_name);
+    qsort(s->sorted, s->n, sizeof(void *), by_name);
 free_placed:
     free(placed);
     return rc;
@@ -336,7 +336,7 @@ free_placed:
 enum code safetensors_parse(struct safetensors **out, const uint8_t *data, size_t bytes,
                             const char *name, struct err *e)
 {
-    size_t length;
+    size_t length = 0;
     json_t *root = NULL;
     struct safetensors *s = NULL;
     enum code rc = read_length(data, bytes, name, &length, e);
@@ -359,11 +359,14 @@ free_s:
 enum code safetensors_open(struct safetensors **out, const char *path, struct err *e)
 {
     struct file_map map;
+    struct safetensors *s = NULL;
     enum code rc = file_map_open(&map, path, e);
     *out = NULL;
     if (rc) return rc;
-    if ((rc = safetensors_parse(out, map.data, map.n, path, e))) file_map_close(&map);
-    else (*out)->map = map;
+    rc = safetensors_parse(&s, map.data, map.n, path, e);
+    if (s) s->map = map;
+    else file_map_close(&map);
+    *out = s;
     return rc;
 }
 
@@ -389,7 +392,7 @@ const struct stored *safetensors_find(const struct safetensors *s, const char *n
 {
     struct stored key = {.name = name};
     const struct stored *pointer = &key;
-    const struct stored **found = bsearch(&pointer, s->sorted, s->n, sizeof *s->sorted, by_name);
+    const struct stored **found = bsearch(&pointer, s->sorted, s->n, sizeof(void *), by_name);
     return found ? *found : NULL;
 }
 

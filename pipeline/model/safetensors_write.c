@@ -111,14 +111,14 @@ enum code safetensors_encode(const struct stored_entry *entry, size_t n,
 {
     enum code rc;
     char *header = NULL;
-    const struct stored_entry **order = mem_alloc(n + 1, sizeof *order);
+    const struct stored_entry **order = mem_alloc(n + 1, sizeof(void *));
     *out = (struct bytes){0};
     if (!order) return err_set(e, ERR_NOMEM, "no memory to order %zu tensors", n);
     for (size_t i = 0; i < n; i++) {
         assert(entry[i].dtype < STORED_OTHER && entry[i].rank <= STORED_RANK);
         order[i] = &entry[i];
     }
-    qsort(order, n, sizeof *order, by_reference);
+    qsort(order, n, sizeof(void *), by_reference);
     rc = header_text(order, n, metadata, &header, e);
     if (!rc) rc = assemble(order, n, header, out, e);
     free(header);

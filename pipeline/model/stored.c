@@ -73,7 +73,7 @@ enum code stored_to_int(const struct stored *t, int64_t *out, struct err *e)
     case STORED_I64: EACH(int64_t, out[i] = v);
     case STORED_I32: EACH(int32_t, out[i] = v);
     case STORED_I16: EACH(int16_t, out[i] = v);
-    case STORED_I8: EACH(int8_t, out[i] = v);
+    case STORED_I8: EACH(int8_t, out[i] = v); /* NOLINT(bugprone-signed-char-misuse): a number */
     case STORED_U8: EACH(uint8_t, out[i] = v);
     case STORED_BOOL: EACH(uint8_t, out[i] = v != 0);
     default: return err_set(e, ERR_INPUT, "tensor %.160s does not hold integers", t->name);

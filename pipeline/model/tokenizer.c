@@ -289,9 +289,12 @@ enum code tokenizer_encode(const struct tokenizer *t, const char *text, int32_t 
     x.room = 5 * n + 8;
     x.ids = mem_alloc(x.room, sizeof *x.ids);
     x.word = mem_alloc(x.room, sizeof *x.word);
-    if (!x.ids || !x.word) rc = err_set(e, ERR_NOMEM, "no memory to tokenize a text");
-    else rc = encode_all(t, text, n, &x, e);
-    if (!rc) frame(t, &x, ids, length, out);
+    if (x.ids && x.word) {
+        rc = encode_all(t, text, n, &x, e);
+        if (!rc) frame(t, &x, ids, length, out);
+    } else {
+        rc = err_set(e, ERR_NOMEM, "no memory to tokenize a text");
+    }
     free(x.word);
     free(x.ids);
     return rc;

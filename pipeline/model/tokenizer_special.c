@@ -45,7 +45,7 @@ static void read_length(struct tokenizer_tables *t, struct jsonfile *f)
 static void check_class(struct jsonfile *f)
 {
     const char *name = jsonfile_text(f, "tokenizer_class", "CLIPTokenizer");
-    if (!f->rc && strcmp(name, "CLIPTokenizer") && strcmp(name, "CLIPTokenizerFast"))
+    if (!f->rc && strcmp(name, "CLIPTokenizer") != 0 && strcmp(name, "CLIPTokenizerFast") != 0)
         jsonfile_fail(f, "tokenizer_class is %.60s; Engram needs a CLIPTokenizer", name);
 }
 

@@ -186,7 +186,7 @@ static enum code parse_merges(struct tokenizer_tables *t, const char *s, size_t 
     size_t n_lines = 1;
     int32_t rank = 0;
     enum code rc;
-    if (n < 8 || memcmp(s, "#version", 8))
+    if (n < 8 || memcmp(s, "#version", 8) != 0)
         return err_set(e, ERR_INPUT, "%s:1: expected a line that begins with #version", path);
     for (size_t i = 0; i < n; i++) n_lines += s[i] == '\n';
     if ((rc = alloc_merges(t, n_lines, path, e))) return rc;

@@ -312,8 +312,10 @@ static int has_shape(const struct stored *t, const int64_t *dim, int rank)
 
 /* The slot of a formatted name if its shape is dim[rank], or dim[other_rank] when other_rank is not -1. NULL: the graph
  * carries the reason. */
-static struct slot *expect(struct weights *w, struct graph *g, const int64_t *dim, int rank,
-                           int other_rank, const char *fmt, va_list args)
+__attribute__((format(printf, 6, 0))) static struct slot *expect(struct weights *w, struct graph *g,
+                                                                 const int64_t *dim, int rank,
+                                                                 int other_rank, const char *fmt,
+                                                                 va_list args)
 {
     char name[WEIGHTS_NAME_MOST], got[160], want[160];
     struct stored wanted = {.rank = rank};

@@ -24,7 +24,7 @@ static enum code join(char path[PATH_MOST], const char *dir, const char *stem, c
 
 static enum code open_one(struct weights_files *f, const char *path, struct err *e)
 {
-    struct safetensors **grown = mem_grow(f->file, f->n, f->n + 1, sizeof *grown);
+    struct safetensors **grown = mem_grow(f->file, f->n, f->n + 1, sizeof(void *));
     if (!grown) return err_set(e, ERR_NOMEM, "%s: no memory to open it", path);
     f->file = grown;
     enum code rc = safetensors_open(&f->file[f->n], path, e);
@@ -58,7 +58,7 @@ static size_t shard_names(struct jsonfile *f, const char **name)
                           tensor, shard ? shard : "(no text)");
             return 0;
         }
-        while (i < n && strcmp(name[i], shard)) i++;
+        while (i < n && strcmp(name[i], shard) != 0) i++;
         if (i < n) continue;
         if (n == SHARDS_MOST) {
             jsonfile_fail(f, "weight_map names more than %d files", SHARDS_MOST);

@@ -21,15 +21,16 @@ static void show(const char *what, const int32_t *ids, int n)
 
 static void compare(const char *text, const json_t *want)
 {
-    int32_t got[LENGTH_MOST], expected[LENGTH_MOST];
+    int32_t got[LENGTH_MOST] = {0}, expected[LENGTH_MOST] = {0};
     int n = (int)json_array_size(want);
     struct encoded x;
     struct err e;
     enum code rc = tokenizer_encode(at.t, text, got, tokenizer_length(at.t), &x, &e);
     int same = !rc && n == tokenizer_length(at.t);
-    for (int i = 0; same && i < n; i++) expected[i] = (int32_t)json_integer_value(json_array_get(want, (size_t)i));
-    same = same && !memcmp(got, expected, (size_t)n * sizeof *got) && got[x.end] == tokenizer_end(at.t) &&
-           x.end == x.n - 1 && x.n_full >= x.n;
+    for (int i = 0; same && i < n; i++)
+        expected[i] = (int32_t)json_integer_value(json_array_get(want, (size_t)i));
+    same = same && !memcmp(got, expected, (size_t)n * sizeof *got) &&
+           got[x.end] == tokenizer_end(at.t) && x.end == x.n - 1 && x.n_full >= x.n;
     if (same) return;
     at.wrong++;
     printf("# %s line %d: \"%s\"%s%s\n", at.name, at.line, text, rc ? ": " : "", rc ? e.text : "");

@@ -8,7 +8,8 @@ static struct hash name_of(const char *dir)
 {
     struct base_model *m;
     struct hash h = {{0}};
-    if (is_code(base_model_open(&m, dir, &e), OK, &e, "%s opens", strrchr(dir, '/') + 1)) h = m->hash;
+    if (is_code(base_model_open(&m, dir, &e), OK, &e, "%s opens", strrchr(dir, '/') + 1))
+        h = m->hash;
     base_model_close(m);
     return h;
 }
@@ -17,34 +18,47 @@ static void opens(void)
 {
     struct base_model *m;
     struct clip_model *c;
-    if (is_code(base_model_open(&m, "tests/golden/ragged/model", &e), OK, &e, "a base model opens")) {
-        ok(m->unet.levels == 3 && m->vae.levels == 3 && m->text.hidden == 20 && m->schedule.config.prediction == PREDICT_V,
+    if (is_code(base_model_open(&m, "tests/golden/ragged/model", &e), OK, &e,
+                "a base model opens")) {
+        ok(m->unet.levels == 3 && m->vae.levels == 3 && m->text.hidden == 20 &&
+               m->schedule.config.prediction == PREDICT_V,
            "with its configurations");
         ok(m->kv.n == 14 && tokenizer_vocab(m->tokenizer) == 814, "its K/V layout and tokenizer");
         ok(!hash_is_zero(m->hash), "and its name");
         base_model_close(m);
     }
-    if (is_code(clip_model_open(&c, "tests/golden/storybook/model/clip", &e), OK, &e, "a CLIP for evaluation opens")) {
-        ok(c->vision.patch == 16 && tokenizer_length(c->tokenizer) == 32 && !hash_is_zero(c->hash), "with its parts");
+    if (is_code(clip_model_open(&c, "tests/golden/storybook/model/clip", &e), OK, &e,
+                "a CLIP for evaluation opens")) {
+        ok(c->vision.patch == 16 && tokenizer_length(c->tokenizer) == 32 && !hash_is_zero(c->hash),
+           "with its parts");
         clip_model_close(c);
     }
     base_model_close(NULL);
     clip_model_close(NULL);
 }
 
-static const struct { const char *file, *key, *value, *says; } edits[] = {
-    {"model_index.json", "_class_name", "\"StableDiffusionXLPipeline\"", "a Stable Diffusion XL model"},
-    {"model_index.json", "text_encoder_2", "[\"transformers\",\"CLIPTextModelWithProjection\"]", "a Stable Diffusion XL model"},
-    {"model_index.json", "_class_name", "\"StableDiffusionInpaintPipeline\"", "StableDiffusionInpaintPipeline"},
+static const struct {
+    const char *file, *key, *value, *says;
+} edits[] = {
+    {"model_index.json", "_class_name", "\"StableDiffusionXLPipeline\"",
+     "a Stable Diffusion XL model"},
+    {"model_index.json", "text_encoder_2", "[\"transformers\",\"CLIPTextModelWithProjection\"]",
+     "a Stable Diffusion XL model"},
+    {"model_index.json", "_class_name", "\"StableDiffusionInpaintPipeline\"",
+     "StableDiffusionInpaintPipeline"},
     {"model_index.json", "_class_name", NULL, "_class_name is \"\""},
     {"model_index.json", "vae", "[null,null]", "the pipeline has no vae"},
     {"model_index.json", "unet", NULL, "the pipeline has no unet"},
-    {"text_encoder/config.json", "hidden_size", "32", "the text encoder is 32 wide (hidden_size) but the UNet expects 24"},
-    {"text_encoder/config.json", "vocab_size", "900", "814 entries but the text encoder embeds 900"},
-    {"text_encoder/config.json", "max_position_embeddings", "32", "77 ids but the text encoder has 32 positions"},
+    {"text_encoder/config.json", "hidden_size", "32",
+     "the text encoder is 32 wide (hidden_size) but the UNet expects 24"},
+    {"text_encoder/config.json", "vocab_size", "900",
+     "814 entries but the text encoder embeds 900"},
+    {"text_encoder/config.json", "max_position_embeddings", "32",
+     "77 ids but the text encoder has 32 positions"},
     {"vae/config.json", "latent_channels", "16", "the VAE has 16 latent_channels but the UNet 4"},
     {"unet/config.json", "act_fn", "\"mish\"", "unet/config.json: act_fn is \"mish\""},
-    {"scheduler/scheduler_config.json", "prediction_type", "\"sample\"", "scheduler_config.json: prediction_type"},
+    {"scheduler/scheduler_config.json", "prediction_type", "\"sample\"",
+     "scheduler_config.json: prediction_type"},
 };
 
 static void refuses_edited(void)
@@ -55,8 +69,8 @@ static void refuses_edited(void)
         char *dir = folder_copy("classic", "edited");
         snprintf(path, sizeof path, "%s/%s", dir, edits[i].file);
         set_key(path, edits[i].key, edits[i].value);
-        is_code(base_model_open(&m, dir, &e), ERR_INPUT, &e, "%s with %s %s is refused", edits[i].file, edits[i].key,
-                edits[i].value ? edits[i].value : "removed");
+        is_code(base_model_open(&m, dir, &e), ERR_INPUT, &e, "%s with %s %s is refused",
+                edits[i].file, edits[i].key, edits[i].value ? edits[i].value : "removed");
         says(e, edits[i].says, "  with its reason");
     }
 }
@@ -68,28 +82,37 @@ static void refuses_incomplete(void)
     char *dir = folder_copy("classic", "incomplete");
     run_shell("cd '%s' && rm -r vae/config.json tokenizer/merges.txt scheduler", dir);
     is_code(base_model_open(&m, dir, &e), ERR_NOT_FOUND, &e, "missing files are refused");
-    says(e, "vae/config.json, scheduler/scheduler_config.json, tokenizer/merges.txt, which are missing", "all in one line");
+    says(
+        e,
+        "vae/config.json, scheduler/scheduler_config.json, tokenizer/merges.txt, which are missing",
+        "all in one line");
     dir = folder_copy("classic", "incomplete");
     run_shell("rm '%s/unet/diffusion_pytorch_model.safetensors'", dir);
     is_code(base_model_open(&m, dir, &e), ERR_NOT_FOUND, &e, "missing weights are refused");
-    says(e, "unet: no weights; expected diffusion_pytorch_model.safetensors", "with what is expected where");
+    says(e, "unet: no weights; expected diffusion_pytorch_model.safetensors",
+         "with what is expected where");
     run_shell("rm '%s/model_index.json'", dir);
-    is_code(base_model_open(&m, dir, &e), ERR_NOT_FOUND, &e, "a folder without model_index.json is refused");
+    is_code(base_model_open(&m, dir, &e), ERR_NOT_FOUND, &e,
+            "a folder without model_index.json is refused");
     says(e, "no model_index.json; expected a diffusers folder", "with what a folder should hold");
-    is_code(base_model_open(&m, inside("nowhere"), &e), ERR_NOT_FOUND, &e, "so is no folder at all");
+    is_code(base_model_open(&m, inside("nowhere"), &e), ERR_NOT_FOUND, &e,
+            "so is no folder at all");
     dir = folder_copy("classic", "incomplete");
     run_shell("rm '%s/clip/config.json'", dir);
     snprintf(dir + strlen(dir), 8, "/clip");
-    is_code(clip_model_open(&c, dir, &e), ERR_NOT_FOUND, &e, "a CLIP without its config is refused");
+    is_code(clip_model_open(&c, dir, &e), ERR_NOT_FOUND, &e,
+            "a CLIP without its config is refused");
     says(e, "config.json, which is missing", "by name");
     text_file("incomplete/clip/config.json", "{\"model_type\":\"siglip\"}");
-    is_code(clip_model_open(&c, inside("incomplete/clip"), &e), ERR_INPUT, &e, "another kind of model is refused");
+    is_code(clip_model_open(&c, inside("incomplete/clip"), &e), ERR_INPUT, &e,
+            "another kind of model is refused");
     says(e, "model_type is \"siglip\"", "by name");
 }
 
 static void names_content(void)
 {
-    struct hash first = name_of("tests/golden/classic/model"), other = name_of("tests/golden/micro/model");
+    struct hash first = name_of("tests/golden/classic/model"),
+                other = name_of("tests/golden/micro/model");
     char path[1200];
     ok(!hash_equal(first, other), "two models have two names");
     char *dir = folder_copy("classic", "again");

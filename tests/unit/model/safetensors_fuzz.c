@@ -7,9 +7,36 @@
 #define ROUNDS 200000
 
 /* Pieces that put the damage where it hurts: into numbers, brackets and names. */
-static const char *const piece[] = {"0", "8", "-1", "4", "16", "99999999999999999999", "18446744073709551615", "1e9", "[", "]",
-                                    "{", "}", "\"", ",", ":", "\\u0000", "\\", "\"a\"", "\"b\"", "F16", "F4", "F64", "I64",
-                                    "null", "true", "\xff", "__metadata__", "[[[[[[[[", "9223372036854775807", " "};
+static const char *const piece[] = {"0",
+                                    "8",
+                                    "-1",
+                                    "4",
+                                    "16",
+                                    "99999999999999999999",
+                                    "18446744073709551615",
+                                    "1e9",
+                                    "[",
+                                    "]",
+                                    "{",
+                                    "}",
+                                    "\"",
+                                    ",",
+                                    ":",
+                                    "\\u0000",
+                                    "\\",
+                                    "\"a\"",
+                                    "\"b\"",
+                                    "F16",
+                                    "F4",
+                                    "F64",
+                                    "I64",
+                                    "null",
+                                    "true",
+                                    "\xff",
+                                    "__metadata__",
+                                    "[[[[[[[[",
+                                    "9223372036854775807",
+                                    " "};
 
 static uint32_t draw(uint64_t seed, uint32_t round, uint32_t *at, uint32_t bound)
 {
@@ -50,9 +77,11 @@ static int keeps_promises(const struct safetensors *s, const uint8_t *begin, siz
 
 int main(void)
 {
-    struct bytes whole = container("{\"__metadata__\":{\"format\":\"pt\"},"
-                                   "\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},"
-                                   "\"b\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[16,24]}}", 24);
+    struct bytes whole =
+        container("{\"__metadata__\":{\"format\":\"pt\"},"
+                  "\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},"
+                  "\"b\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[16,24]}}",
+                  24);
     uint64_t seed = tap_seed(1);
     uint8_t *copy = malloc(whole.n);
     long accepted = 0, broken = 0;
@@ -68,7 +97,8 @@ int main(void)
         }
         free(exact);
     }
-    ok(accepted > 0 && accepted < ROUNDS / 2, "%d damaged files: %ld were still sound", ROUNDS, accepted);
+    ok(accepted > 0 && accepted < ROUNDS / 2, "%d damaged files: %ld were still sound", ROUNDS,
+       accepted);
     is_int(broken, 0, "every file that was accepted keeps its promises");
     free(copy);
     free(whole.data);

@@ -8,15 +8,19 @@ static struct err e;
 
 static void table(void)
 {
-    static const struct { int t; double want; } entries[] = {
-        {0, 0.999149978},   {1, 0.998296022},     {21, 0.980380654},   {41, 0.960872650},    {100, 0.894223154},
-        {250, 0.673792303}, {500, 0.276332468},   {750, 0.056169804},  {941, 0.00911730248}, {961, 0.00728172204},
-        {981, 0.00577549590}, {999, 0.00466009509},
+    static const struct {
+        int t;
+        double want;
+    } entries[] = {
+        {0, 0.999149978},     {1, 0.998296022},     {21, 0.980380654},    {41, 0.960872650},
+        {100, 0.894223154},   {250, 0.673792303},   {500, 0.276332468},   {750, 0.056169804},
+        {941, 0.00911730248}, {961, 0.00728172204}, {981, 0.00577549590}, {999, 0.00466009509},
     };
     struct schedule s;
     is_code(schedule_make(&s, &sd15, &e), OK, &e, "the schedule of SD 1.5");
     for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
-        ok(s.alpha_bar[entries[i].t] == (float)entries[i].want, "A_%d is diffusers' float32 to the last bit: %.9g", entries[i].t,
+        ok(s.alpha_bar[entries[i].t] == (float)entries[i].want,
+           "A_%d is diffusers' float32 to the last bit: %.9g", entries[i].t,
            (double)s.alpha_bar[entries[i].t]);
     int below5 = 0, below1 = 0;
     while (s.alpha_bar[below5] / (1 - s.alpha_bar[below5]) >= 5) below5++;
@@ -64,9 +68,11 @@ static void timesteps(void)
     ok(t[0] == 981 && t[49] == 1, "981 ... 1");
     is_code(schedule_timesteps(&s, 1, t, &e), OK, &e, "one step");
     is_int(t[0], 1, "begins and ends at 1");
-    is_code(schedule_timesteps(&s, 1000, t, &e), ERR_INPUT, &e, "1000 steps with offset 1 would need timestep 1000");
+    is_code(schedule_timesteps(&s, 1000, t, &e), ERR_INPUT, &e,
+            "1000 steps with offset 1 would need timestep 1000");
     is_code(schedule_timesteps(&s, 0, t, &e), ERR_INPUT, &e, "0 steps are refused");
-    is_code(schedule_timesteps(&s, 1001, t, &e), ERR_INPUT, &e, "more steps than training had are refused");
+    is_code(schedule_timesteps(&s, 1001, t, &e), ERR_INPUT, &e,
+            "more steps than training had are refused");
     schedule_free(&s);
 }
 
@@ -97,8 +103,10 @@ static void ddim(enum prediction kind, const char *name)
     schedule_add_noise(&s, 951, &x0, &noise, &x, 1);
     schedule_target(&s, 951, &x0, &noise, &said, 1);
     schedule_ddim_step(&s, 20, 951, 1, &said, &z, &x, 1);
-    double A = (double)s.alpha_bar[951], B = (double)s.alpha_bar[901], v = (1 - B) / (1 - A) * (1 - A / B);
-    near(x, sqrt(B) * 0.7 - sqrt(1 - B - v) * 1.3 + sqrt(v) * 2, 1e-5, "%s: eta 1 adds the variance of DDPM", name);
+    double A = (double)s.alpha_bar[951], B = (double)s.alpha_bar[901],
+           v = (1 - B) / (1 - A) * (1 - A / B);
+    near(x, sqrt(B) * 0.7 - sqrt(1 - B - v) * 1.3 + sqrt(v) * 2, 1e-5,
+         "%s: eta 1 adds the variance of DDPM", name);
     schedule_free(&s);
 }
 

@@ -46,7 +46,8 @@ static void all_sixteen_bits(enum stored_dtype dtype, double (*slow)(unsigned), 
 }
 
 /* Values of one type, copied to an odd address. */
-static void converts(enum stored_dtype dtype, const void *from, size_t bytes, int n, const double *want, const char *name)
+static void converts(enum stored_dtype dtype, const void *from, size_t bytes, int n,
+                     const double *want, const char *name)
 {
     uint8_t data[65];
     float f[8];
@@ -56,7 +57,8 @@ static void converts(enum stored_dtype dtype, const void *from, size_t bytes, in
     enum code rc;
     memcpy(data + 1, from, bytes);
     is_code(stored_to_float(&t, f, &e), OK, &e, "%s becomes float", name);
-    for (int i = 0; i < n; i++) ok((double)f[i] == (double)(float)want[i], "  value %d: %g", i, (double)f[i]);
+    for (int i = 0; i < n; i++)
+        ok((double)f[i] == (double)(float)want[i], "  value %d: %g", i, (double)f[i]);
     rc = stored_to_int(&t, v, &e);
     if (dtype == STORED_F32 || dtype == STORED_F64) {
         is_code(rc, ERR_INPUT, &e, "  %s is not read as integers", name);
@@ -68,18 +70,21 @@ static void converts(enum stored_dtype dtype, const void *from, size_t bytes, in
 int main(void)
 {
     static const float f32[] = {1.5f, -0.0f, 3e38f, 1e-45f};
-    static const double f64[] = {0.1, 1e300, -2, 16777217}, f64_want[] = {0.1, INFINITY, -2, 16777216};
+    static const double f64[] = {0.1, 1e300, -2, 16777217},
+                        f64_want[] = {0.1, INFINITY, -2, 16777216};
     static const int64_t i64[] = {-1, 49407, 1LL << 40, 0};
     static const int32_t i32[] = {-5, 7};
     static const int16_t i16[] = {-300, 300};
     static const int8_t i8[] = {-128, 127};
     static const uint8_t u8[] = {0, 255}, boolean[] = {0, 2};
-    struct stored other = {"x", STORED_OTHER, 0, {0}, NULL, 0}, empty = {"x", STORED_F32, 2, {0, 3}, NULL, 0};
+    struct stored other = {"x", STORED_OTHER, 0, {0}, NULL, 0},
+                  empty = {"x", STORED_F32, 2, {0, 3}, NULL, 0};
     struct err e;
     float f;
     all_sixteen_bits(STORED_F16, slow_half, "F16");
     all_sixteen_bits(STORED_BF16, slow_bfloat, "BF16");
-    converts(STORED_F32, f32, sizeof f32, 4, (double[]){1.5, -0.0, (double)3e38f, (double)1e-45f}, "F32");
+    converts(STORED_F32, f32, sizeof f32, 4, (double[]){1.5, -0.0, (double)3e38f, (double)1e-45f},
+             "F32");
     converts(STORED_F64, f64, sizeof f64, 4, f64_want, "F64");
     converts(STORED_I64, i64, sizeof i64, 4, (double[]){-1, 49407, 1099511627776, 0}, "I64");
     converts(STORED_I32, i32, sizeof i32, 2, (double[]){-5, 7}, "I32");
@@ -87,7 +92,8 @@ int main(void)
     converts(STORED_I8, i8, sizeof i8, 2, (double[]){-128, 127}, "I8");
     converts(STORED_U8, u8, sizeof u8, 2, (double[]){0, 255}, "U8");
     converts(STORED_BOOL, boolean, sizeof boolean, 2, (double[]){0, 1}, "BOOL");
-    is_code(stored_to_float(&other, &f, &e), ERR_INPUT, &e, "a type that is not computed with is refused");
+    is_code(stored_to_float(&other, &f, &e), ERR_INPUT, &e,
+            "a type that is not computed with is refused");
     is_code(stored_to_float(&empty, &f, &e), OK, &e, "no values are no work");
     is_int(stored_count(&other), 1, "a scalar counts one");
     is_int(stored_count(&empty), 0, "a zero dimension counts none");

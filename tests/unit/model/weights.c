@@ -12,7 +12,8 @@ static const float *param(const struct graph *g, struct value x)
 }
 
 /* A folder with one file of the given entries. */
-static char *folder_of(const char *name, const char *file, const struct stored_entry *entry, size_t n)
+static char *folder_of(const char *name, const char *file, const struct stored_entry *entry,
+                       size_t n)
 {
     char path[2048];
     char *dir = inside(name);
@@ -28,24 +29,32 @@ static void layouts(void)
     uint16_t half[4] = {0x3c00, 0xc000, 0x3555, 0x0001};
     for (int i = 0; i < 24; i++) conv[i] = (float)i;
     struct stored_entry entry[] = {
-        {"c.weight", STORED_F32, 4, {2, 3, 2, 2}, conv}, {"l.weight", STORED_F32, 2, {2, 3}, linear},
-        {"p.weight", STORED_F32, 4, {2, 3, 1, 1}, linear}, {"h.weight", STORED_F16, 2, {2, 2}, half},
+        {"c.weight", STORED_F32, 4, {2, 3, 2, 2}, conv},
+        {"l.weight", STORED_F32, 2, {2, 3}, linear},
+        {"p.weight", STORED_F32, 4, {2, 3, 1, 1}, linear},
+        {"h.weight", STORED_F16, 2, {2, 2}, half},
     };
     struct weights *w;
     struct graph *g;
-    if (!is_code(weights_open(&w, folder_of("unet", STEM ".safetensors", entry, 4), STEM, &e), OK, &e, "a folder opens")) return;
+    if (!is_code(weights_open(&w, folder_of("unet", STEM ".safetensors", entry, 4), STEM, &e), OK,
+                 &e, "a folder opens"))
+        return;
     graph_make(&g, &e);
-    struct value c = weights_conv(w, g, 3, 2, 2, "%s.weight", "c"), l = weights_linear(w, g, 3, 2, "l.weight");
+    struct value c = weights_conv(w, g, 3, 2, 2, "%s.weight", "c"),
+                 l = weights_linear(w, g, 3, 2, "l.weight");
     const float *got = param(g, c);
     int right = got != NULL;
     for (int o = 0; right && o < 2; o++)
         for (int i = 0; i < 3; i++)
-            for (int k = 0; k < 4; k++) right &= got[(k * 3 + i) * 2 + o] == (float)((o * 3 + i) * 4 + k);
+            for (int k = 0; k < 4; k++)
+                right &= got[(k * 3 + i) * 2 + o] == (float)((o * 3 + i) * 4 + k);
     ok(right, "[O,I,kh,kw] becomes [kh,kw,I,O]");
     ok(shape_equal(graph_shape(g, c), SHAPE(2, 2, 3, 2)), "and its shape says so");
-    ok(param(g, weights_conv(w, g, 3, 2, 2, "c.weight")) == got, "once: the second use is the same memory");
+    ok(param(g, weights_conv(w, g, 3, 2, 2, "c.weight")) == got,
+       "once: the second use is the same memory");
     ok(param(g, l) && !memcmp(param(g, l), linear, sizeof linear), "a linear weight stays [O,I]");
-    ok(param(g, l) == (const void *)weights_find(w, "l.weight")->data, "float32 is used where it lies in the map");
+    ok(param(g, l) == (const void *)weights_find(w, "l.weight")->data,
+       "float32 is used where it lies in the map");
     ok(value_is(weights_linear(w, g, 3, 2, "p.weight")), "[O,I,1,1] is a linear weight too");
     got = param(g, weights_conv(w, g, 3, 2, 1, "l.weight"));
     ok(got && got[0] == 0 && got[1] == 3 && got[2] == 1, "[O,I] is a 1x1 convolution too");
@@ -70,11 +79,13 @@ static void large_convolutions(void)
     struct graph *g;
     weights_open(&w, folder_of("unet", STEM ".safetensors", &entry, 1), STEM, &e);
     graph_make(&g, &e);
-    const float *got = param(g, weights_conv(w, g, I, O, 3, "c.weight")), *flat = weights_float(w, "c.weight", O * I * K, &e);
+    const float *got = param(g, weights_conv(w, g, I, O, 3, "c.weight")),
+                *flat = weights_float(w, "c.weight", O * I * K, &e);
     int right = got && flat;
     for (int o = 0; right && o < O; o++)
         for (int i = 0; i < I; i++)
-            for (int k = 0; k < K; k++) right &= got[(k * I + i) * O + o] == flat[(o * I + i) * K + k];
+            for (int k = 0; k < K; k++)
+                right &= got[(k * I + i) * O + o] == flat[(o * I + i) * K + k];
     ok(right, "37 outputs (not a multiple of the block) are laid out right, from halves");
     graph_free(g);
     weights_close(w);
@@ -85,11 +96,14 @@ static void refused_in_graphs(void)
     float x[4] = {1, 2, NAN, 4}, y[4] = {1, INFINITY, 3, 4};
     uint16_t h[2] = {0x3c00, 0x7e00};
     uint32_t o[1] = {7};
-    struct stored_entry entry[] = {{"n.weight", STORED_F32, 1, {4}, x}, {"i.weight", STORED_F32, 4, {2, 2, 1, 1}, y},
-                                   {"h.weight", STORED_F16, 1, {2}, h}, {"t.weight", STORED_I32, 1, {1}, o}};
-    static const char *const lines[] = {"unet: n.weight holds a NaN at element 2", "unet: i.weight holds an infinity at element 1",
-                                        "unet: h.weight holds a NaN at element 1", "unet: gone.weight is missing, expected [4]",
-                                        "unet: i.weight is [2, 2, 1, 1], expected [2, 3, 1, 1]"};
+    struct stored_entry entry[] = {{"n.weight", STORED_F32, 1, {4}, x},
+                                   {"i.weight", STORED_F32, 4, {2, 2, 1, 1}, y},
+                                   {"h.weight", STORED_F16, 1, {2}, h},
+                                   {"t.weight", STORED_I32, 1, {1}, o}};
+    static const char *const lines[] = {
+        "unet: n.weight holds a NaN at element 2", "unet: i.weight holds an infinity at element 1",
+        "unet: h.weight holds a NaN at element 1", "unet: gone.weight is missing, expected [4]",
+        "unet: i.weight is [2, 2, 1, 1], expected [2, 3, 1, 1]"};
     struct weights *w;
     weights_open(&w, folder_of("unet", STEM ".safetensors", entry, 4), STEM, &e);
     for (int i = 0; i < 5; i++) {
@@ -110,20 +124,29 @@ static void refused_in_graphs(void)
 static void old_names(void)
 {
     struct weights *w;
-    static const char *const now[] = {"to_q", "to_k", "to_v", "to_out.0"}, *const old[] = {"query", "key", "value", "proj_attn"};
-    if (is_code(weights_open(&w, "tests/golden/classic/model/vae", STEM, &e), OK, &e, "a VAE with the names of 2022")) {
+    static const char *const now[] = {"to_q", "to_k", "to_v", "to_out.0"}, *const old[] = {
+                                                                               "query", "key",
+                                                                               "value",
+                                                                               "proj_attn"};
+    if (is_code(weights_open(&w, "tests/golden/classic/model/vae", STEM, &e), OK, &e,
+                "a VAE with the names of 2022")) {
         for (int i = 0; i < 4; i++) {
             char a[100], b[100];
             snprintf(a, sizeof a, "decoder.mid_block.attentions.0.%s.weight", now[i]);
             snprintf(b, sizeof b, "decoder.mid_block.attentions.0.%s.weight", old[i]);
-            ok(weights_find(w, a) && weights_find(w, a) == weights_find(w, b), "%s answers to %s", old[i], now[i]);
+            ok(weights_find(w, a) && weights_find(w, a) == weights_find(w, b), "%s answers to %s",
+               old[i], now[i]);
         }
         weights_close(w);
     }
-    if (!is_code(weights_open(&w, "tests/golden/classic/model/text_encoder", "model", &e), OK, &e, "a text encoder")) return;
+    if (!is_code(weights_open(&w, "tests/golden/classic/model/text_encoder", "model", &e), OK, &e,
+                 "a text encoder"))
+        return;
     ok(!weights_find(w, "text_model.embeddings.position_ids"), "position_ids is left out");
-    ok(weights_find(w, "text_model.final_layer_norm.weight") != NULL, "it has the text_model level");
-    ok(weights_find(w, "final_layer_norm.weight") == weights_find(w, "text_model.final_layer_norm.weight"),
+    ok(weights_find(w, "text_model.final_layer_norm.weight") != NULL,
+       "it has the text_model level");
+    ok(weights_find(w, "final_layer_norm.weight") ==
+           weights_find(w, "text_model.final_layer_norm.weight"),
        "and answers without it");
     struct hash with = weights_hash(w);
     /* The same file without the level: the same answers and the same hash. */
@@ -134,17 +157,21 @@ static void old_names(void)
     for (size_t i = 0; i < safetensors_count(s); i++) {
         const struct stored *t = safetensors_at(s, i);
         if (strstr(t->name, "position_ids")) continue;
-        entry[n] = (struct stored_entry){t->name + strlen("text_model."), t->dtype, t->rank, {0}, t->data};
+        entry[n] =
+            (struct stored_entry){t->name + strlen("text_model."), t->dtype, t->rank, {0}, t->data};
         memcpy(entry[n++].dim, t->dim, sizeof t->dim);
     }
     char *dir = folder_of("bare", "model.safetensors", entry, n);
     safetensors_close(s);
     weights_close(w);
-    if (!is_code(weights_open(&w, dir, "model", &e), OK, &e, "a text encoder without the level")) return;
+    if (!is_code(weights_open(&w, dir, "model", &e), OK, &e, "a text encoder without the level"))
+        return;
     ok(weights_find(w, "text_model.encoder.layers.0.mlp.fc1.weight") &&
-           weights_find(w, "text_model.encoder.layers.0.mlp.fc1.weight") == weights_find(w, "encoder.layers.0.mlp.fc1.weight"),
+           weights_find(w, "text_model.encoder.layers.0.mlp.fc1.weight") ==
+               weights_find(w, "encoder.layers.0.mlp.fc1.weight"),
        "answers to both names");
-    ok(hash_equal(weights_hash(w), with), "and has the same hash: the name does not depend on the spelling");
+    ok(hash_equal(weights_hash(w), with),
+       "and has the same hash: the name does not depend on the spelling");
     weights_close(w);
 }
 
@@ -153,12 +180,15 @@ static void shards_and_variants(void)
     struct weights *w, *whole;
     struct stored_entry entry[400];
     size_t n = 0;
-    if (!is_code(weights_open(&w, "tests/golden/ragged/model/unet", STEM, &e), OK, &e, "four shards open by their index")) return;
+    if (!is_code(weights_open(&w, "tests/golden/ragged/model/unet", STEM, &e), OK, &e,
+                 "four shards open by their index"))
+        return;
     /* Joined into one file, the weights have the same hash. */
     struct safetensors *s[4];
     for (int f = 0; f < 4; f++) {
         char path[200];
-        snprintf(path, sizeof path, "tests/golden/ragged/model/unet/" STEM "-0000%d-of-00004.safetensors", f + 1);
+        snprintf(path, sizeof path,
+                 "tests/golden/ragged/model/unet/" STEM "-0000%d-of-00004.safetensors", f + 1);
         if (safetensors_open(&s[f], path, &e)) printf("# %s\n", e.text);
         for (size_t i = 0; i < safetensors_count(s[f]); i++) {
             const struct stored *t = safetensors_at(s[f], i);
@@ -166,8 +196,8 @@ static void shards_and_variants(void)
             memcpy(entry[n++].dim, t->dim, sizeof t->dim);
         }
     }
-    is_code(weights_open(&whole, folder_of("joined", STEM ".fp16.safetensors", entry, n), STEM, &e), OK, &e,
-            "a folder with only the fp16 variant opens");
+    is_code(weights_open(&whole, folder_of("joined", STEM ".fp16.safetensors", entry, n), STEM, &e),
+            OK, &e, "a folder with only the fp16 variant opens");
     ok(hash_equal(weights_hash(w), weights_hash(whole)), "shards do not matter for the hash");
     weights_close(whole);
     entry[0].data = (const uint8_t *)entry[0].data + 4;
@@ -180,9 +210,14 @@ static void shards_and_variants(void)
 
 static void bad_folders(void)
 {
-    static const struct { const char *shard, *says; } evil[] = {
-        {"../secret.safetensors", "only a file name beside the index"}, {"/etc/x.safetensors", "only a file name"},
-        {"a\\\\b.safetensors", "only a file name"}, {"", "only a file name"}, {"..", "only a file name"},
+    static const struct {
+        const char *shard, *says;
+    } evil[] = {
+        {"../secret.safetensors", "only a file name beside the index"},
+        {"/etc/x.safetensors", "only a file name"},
+        {"a\\\\b.safetensors", "only a file name"},
+        {"", "only a file name"},
+        {"..", "only a file name"},
         {"gone.safetensors", "shard gone.safetensors is missing"},
     };
     struct weights *w;
@@ -191,23 +226,31 @@ static void bad_folders(void)
     is_code(weights_open(&w, dir, STEM, &e), ERR_NOT_FOUND, &e, "an empty folder");
     says(e, "no weights; expected " STEM ".safetensors", "says what is expected there");
     text_file("bad/" STEM ".bin", "PK");
-    is_code(weights_open(&w, inside("bad"), STEM, &e), ERR_INPUT, &e, "a folder with a pickle only");
+    is_code(weights_open(&w, inside("bad"), STEM, &e), ERR_INPUT, &e,
+            "a folder with a pickle only");
     says(e, "convert it with safetensors", "gives the way out");
     for (size_t i = 0; i < sizeof evil / sizeof *evil; i++) {
         snprintf(text, sizeof text, "{\"weight_map\":{\"a\":\"%s\"}}", evil[i].shard);
         text_file("bad/" STEM ".safetensors.index.json", text);
-        is_code(weights_open(&w, inside("bad"), STEM, &e), ERR_INPUT, &e, "a shard named \"%s\" is refused", evil[i].shard);
+        is_code(weights_open(&w, inside("bad"), STEM, &e), ERR_INPUT, &e,
+                "a shard named \"%s\" is refused", evil[i].shard);
         says(e, evil[i].says, "  with its reason");
     }
     text_file("bad/" STEM ".safetensors.index.json", "{}");
-    is_code(weights_open(&w, inside("bad"), STEM, &e), ERR_INPUT, &e, "an index without weight_map is refused");
+    is_code(weights_open(&w, inside("bad"), STEM, &e), ERR_INPUT, &e,
+            "an index without weight_map is refused");
     struct stored_entry entry = {"b", STORED_U8, 1, {1}, "x"};
-    if (safetensors_write(inside("bad/one.safetensors"), &entry, 1, NULL, &e)) printf("# %s\n", e.text);
-    if (safetensors_write(inside("bad/two.safetensors"), &entry, 1, NULL, &e)) printf("# %s\n", e.text);
-    text_file("bad/" STEM ".safetensors.index.json", "{\"weight_map\":{\"a\":\"one.safetensors\"}}");
-    is_code(weights_open(&w, inside("bad"), STEM, &e), ERR_INPUT, &e, "a tensor that its shard lacks is refused");
+    if (safetensors_write(inside("bad/one.safetensors"), &entry, 1, NULL, &e))
+        printf("# %s\n", e.text);
+    if (safetensors_write(inside("bad/two.safetensors"), &entry, 1, NULL, &e))
+        printf("# %s\n", e.text);
+    text_file("bad/" STEM ".safetensors.index.json",
+              "{\"weight_map\":{\"a\":\"one.safetensors\"}}");
+    is_code(weights_open(&w, inside("bad"), STEM, &e), ERR_INPUT, &e,
+            "a tensor that its shard lacks is refused");
     says(e, "puts a into one.safetensors, which does not hold it", "by name");
-    text_file("bad/" STEM ".safetensors.index.json", "{\"weight_map\":{\"b\":\"one.safetensors\",\"c\":\"two.safetensors\"}}");
+    text_file("bad/" STEM ".safetensors.index.json",
+              "{\"weight_map\":{\"b\":\"one.safetensors\",\"c\":\"two.safetensors\"}}");
     ok(weights_open(&w, inside("bad"), STEM, &e) != OK, "a tensor in two shards is refused");
 }
 
