@@ -160,26 +160,37 @@ CPU_KERNEL(attention)
     return OK;
 }
 
-/* Per-thread buffers of the backward pass. */
+/* Per-thread buffers of the backward pass. Rows of P are 16 floats longer than they need: rows 4096 bytes apart would
+ * share one set of L1, and dk walks down a column. */
 struct back {
     float *p, *dp, *k_turned, *v_turned, *k, *q, *dy;
     int64_t row;
-    size_t floats;
 };
+
+static int64_t round16(int64_t n)
+{
+    return (n + 15) / 16 * 16;
+}
+
+static int64_t back_floats(const struct attention *x)
+{
+    return 2 * QUERIES_BACK * (round16(x->keys) + 16) + 2 * cpu_product_packed(x->width, x->keys) +
+           cpu_product_packed(x->keys, x->width) + 2 * cpu_product_packed(QUERIES_BACK, x->width);
+}
 
 static struct back back_layout(const struct attention *x, float *at)
 {
-    int64_t row = (x->keys + 15) / 16 * 16, d = (x->width + 15) / 16 * 16;
-    struct back b = {.row = row};
-    float *begin = at;
-    b.p = at, at += QUERIES_BACK * row;
-    b.dp = at, at += QUERIES_BACK * row;
-    b.k_turned = at, at += x->width * row;
-    b.v_turned = at, at += x->width * row;
-    b.k = at, at += x->keys * d;
-    b.q = at, at += QUERIES_BACK * d;
-    b.dy = at, at += QUERIES_BACK * d;
-    b.floats = (size_t)(at - begin);
+    struct back b = {.row = round16(x->keys) + 16};
+    const float *end = at + back_floats(x);
+    b.p = at, at += QUERIES_BACK * b.row;
+    b.dp = at, at += QUERIES_BACK * b.row;
+    b.k_turned = at, at += cpu_product_packed(x->width, x->keys);
+    b.v_turned = at, at += cpu_product_packed(x->width, x->keys);
+    b.k = at, at += cpu_product_packed(x->keys, x->width);
+    b.q = at, at += cpu_product_packed(QUERIES_BACK, x->width);
+    b.dy = at, at += cpu_product_packed(QUERIES_BACK, x->width);
+    assert(at == end);
+    (void)end;
     return b;
 }
 
@@ -228,7 +239,7 @@ static void attention_dx_task(void *args, long t)
     }
     cpu_product_pack_transposed(b.k_turned, k, C, d, S);
     cpu_product_pack_transposed(b.v_turned, v, C, d, S);
-    int64_t d16 = (d + 15) / 16 * 16;
+    int64_t d16 = round16(d);
     for (int64_t at = 0; at < S; at += KEYS)
         cpu_product_pack(b.k + at * d16, k + at * C, C, cpu_min(KEYS, S - at), d);
     for (int64_t first = 0; first < x->tokens; first += QUERIES_BACK) {
@@ -304,7 +315,7 @@ CPU_KERNEL(attention_dx)
     x.run = run;
     x.dy = run->in[0], x.q = run->in[1], x.k = run->in[2], x.v = run->in[3];
     x.dq = run->out[0], x.dk = run->out[1], x.dv = run->out[2];
-    x.scratch = back_layout(&x, NULL).floats * sizeof(float);
+    x.scratch = (size_t)back_floats(&x) * sizeof(float);
     if (x.width) parallel_for((long)(x.samples * x.heads), attention_dx_task, &x);
     return OK;
 }
@@ -314,6 +325,6 @@ size_t cpu_attention_workspace(const struct graph *g, const struct node *node)
     int back = node->op == OP_attention_dx;
     struct attention x = attention_layout(graph_shape(g, node->in[back]),
                                           graph_shape(g, node->in[back + 1]), node->attr.attention);
-    return cpu_scratch_bytes(0, back ? back_layout(&x, NULL).floats * sizeof(float)
+    return cpu_scratch_bytes(0, back ? (size_t)back_floats(&x) * sizeof(float)
                                      : attention_scratch(x.width));
 }

@@ -79,23 +79,28 @@ static void store_sums(double *to, v4d low, v4d high, int64_t n)
     for (int64_t i = 0; i < n; i++) to[i] = i < 4 ? low[i] : high[i - 4];
 }
 
-/* Sums of x and x^2 over a strip, eight channels at a time down all its pixels. */
+/* Sums of x and x^2 over a strip, n channels at a time down all its pixels. */
+static inline void moments_of(const struct norm *q, struct strip s, int64_t c, int64_t n)
+{
+    v4d a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0};
+    const float *at = q->x + s.first * q->channels + c;
+    for (int64_t p = s.first; p < s.last; p++, at += q->channels) {
+        v8 x = v8_load_n(at, n);
+        v4d low = v8_low(x), high = v8_high(x);
+        a0 += low, a1 += high;
+        b0 += low * low, b1 += high * high;
+    }
+    store_sums(s.sum + c, a0, a1, n);
+    store_sums(s.sum2 + c, b0, b1, n);
+}
+
 static void moments_task(void *args, long t)
 {
     const struct norm *q = args;
     struct strip s = strip_of(q, t);
-    for (int64_t c = 0; c < q->channels; c += 8) {
-        int64_t n = cpu_min(8, q->channels - c);
-        v4d a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0};
-        for (int64_t p = s.first; p < s.last; p++) {
-            v8 x = v8_load_n(q->x + p * q->channels + c, n);
-            v4d low = v8_low(x), high = v8_high(x);
-            a0 += low, a1 += high;
-            b0 += low * low, b1 += high * high;
-        }
-        store_sums(s.sum + c, a0, a1, n);
-        store_sums(s.sum2 + c, b0, b1, n);
-    }
+    int64_t c = 0;
+    for (; c + 8 <= q->channels; c += 8) moments_of(q, s, c, 8);
+    if (c < q->channels) moments_of(q, s, c, q->channels - c);
 }
 
 /* Adds the strips of a sample in order, into its first; then the channels of each group. */
@@ -127,18 +132,32 @@ static void finish_moments(const struct norm *q)
     }
 }
 
+static inline __attribute__((always_inline)) void normalise(const struct norm *q, const float *mean,
+                                                            const float *rstd, int64_t at,
+                                                            int64_t c, int64_t n, const int silu)
+{
+    v8 xhat = (v8_load_n(q->x + at, n) - v8_load_n(mean + c, n)) * v8_load_n(rstd + c, n);
+    v8 z = v8_fma(xhat, v8_load_n(q->gamma + c, n), v8_load_n(q->beta + c, n));
+    v8_store_n(q->out + at, silu ? v8_silu(z) : z, n);
+}
+
+static inline __attribute__((always_inline)) void normalise_strip(const struct norm *q, long t,
+                                                                  const int silu)
+{
+    struct strip s = strip_of(q, t);
+    const float *mean = q->mean + s.sample * q->channels, *rstd = q->rstd + s.sample * q->channels;
+    for (int64_t p = s.first; p < s.last; p++) {
+        int64_t c = 0, at = p * q->channels, C = q->channels;
+        for (; c + 8 <= C; c += 8) normalise(q, mean, rstd, at + c, c, 8, silu);
+        if (c < C) normalise(q, mean, rstd, at + c, c, C - c, silu);
+    }
+}
+
 static void normalise_task(void *args, long t)
 {
     const struct norm *q = args;
-    struct strip s = strip_of(q, t);
-    const float *mean = q->mean + s.sample * q->channels, *rstd = q->rstd + s.sample * q->channels;
-    for (int64_t p = s.first; p < s.last; p++)
-        for (int64_t c = 0; c < q->channels; c += 8) {
-            int64_t n = cpu_min(8, q->channels - c), at = p * q->channels + c;
-            v8 xhat = (v8_load_n(q->x + at, n) - v8_load_n(mean + c, n)) * v8_load_n(rstd + c, n);
-            v8 z = v8_fma(xhat, v8_load_n(q->gamma + c, n), v8_load_n(q->beta + c, n));
-            v8_store_n(q->out + at, q->silu ? v8_silu(z) : z, n);
-        }
+    if (q->silu) normalise_strip(q, t, 1);
+    else normalise_strip(q, t, 0);
 }
 
 CPU_KERNEL(group_norm)
@@ -166,23 +185,27 @@ static inline v8 norm_dxhat(const struct norm *q, const float *mean, const float
     return dz * gamma;
 }
 
+static inline void slopes_of(const struct norm *q, struct strip s, int64_t c, int64_t n)
+{
+    const float *mean = q->mean + s.sample * q->channels, *rstd = q->rstd + s.sample * q->channels;
+    v4d a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0};
+    for (int64_t p = s.first; p < s.last; p++) {
+        v8 xhat, d = norm_dxhat(q, mean, rstd, p * q->channels + c, c, n, &xhat);
+        v4d low = v8_low(d), high = v8_high(d);
+        a0 += low, a1 += high;
+        b0 += low * v8_low(xhat), b1 += high * v8_high(xhat);
+    }
+    store_sums(s.sum + c, a0, a1, n);
+    store_sums(s.sum2 + c, b0, b1, n);
+}
+
 static void slopes_task(void *args, long t)
 {
     const struct norm *q = args;
     struct strip s = strip_of(q, t);
-    const float *mean = q->mean + s.sample * q->channels, *rstd = q->rstd + s.sample * q->channels;
-    for (int64_t c = 0; c < q->channels; c += 8) {
-        int64_t n = cpu_min(8, q->channels - c);
-        v4d a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0};
-        for (int64_t p = s.first; p < s.last; p++) {
-            v8 xhat, d = norm_dxhat(q, mean, rstd, p * q->channels + c, c, n, &xhat);
-            v4d low = v8_low(d), high = v8_high(d);
-            a0 += low, a1 += high;
-            b0 += low * v8_low(xhat), b1 += high * v8_high(xhat);
-        }
-        store_sums(s.sum + c, a0, a1, n);
-        store_sums(s.sum2 + c, b0, b1, n);
-    }
+    int64_t c = 0;
+    for (; c + 8 <= q->channels; c += 8) slopes_of(q, s, c, 8);
+    if (c < q->channels) slopes_of(q, s, c, q->channels - c);
 }
 
 static void finish_slopes(const struct norm *q)
@@ -203,20 +226,24 @@ static void finish_slopes(const struct norm *q)
     }
 }
 
+static inline void norm_dx(const struct norm *q, int64_t base, int64_t at, int64_t c, int64_t n)
+{
+    v8 xhat, d = norm_dxhat(q, q->mean + base, q->rstd + base, at, c, n, &xhat);
+    d = d - v8_load_n(q->m1 + base + c, n);
+    d = v8_fma(-xhat, v8_load_n(q->m2 + base + c, n), d);
+    v8_store_n(q->out + at, d * v8_load_n(q->rstd + base + c, n), n);
+}
+
 static void norm_dx_task(void *args, long t)
 {
     const struct norm *q = args;
     struct strip s = strip_of(q, t);
-    int64_t base = s.sample * q->channels;
-    const float *mean = q->mean + base, *rstd = q->rstd + base;
-    for (int64_t p = s.first; p < s.last; p++)
-        for (int64_t c = 0; c < q->channels; c += 8) {
-            int64_t n = cpu_min(8, q->channels - c), at = p * q->channels + c;
-            v8 xhat, d = norm_dxhat(q, mean, rstd, at, c, n, &xhat);
-            d = d - v8_load_n(q->m1 + base + c, n);
-            d = v8_fma(-xhat, v8_load_n(q->m2 + base + c, n), d);
-            v8_store_n(q->out + at, d * v8_load_n(rstd + c, n), n);
-        }
+    int64_t base = s.sample * q->channels, C = q->channels;
+    for (int64_t p = s.first; p < s.last; p++) {
+        int64_t c = 0;
+        for (; c + 8 <= C; c += 8) norm_dx(q, base, p * C + c, c, 8);
+        if (c < C) norm_dx(q, base, p * C + c, c, C - c);
+    }
 }
 
 CPU_KERNEL(group_norm_dx)
