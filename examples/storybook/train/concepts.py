@@ -51,7 +51,7 @@ PLACES = {"harbour": harbour, "bazaar": bazaar, "volcano": volcano}
 class Concept:
     name: str
     kind: str
-    word: str                       # the class word, one of the world's own (a style's is "style")
+    word: str                       # the class word, one of the world's own (a style's is the nearest named style)
     subject: Subject = None
 
     @property
@@ -70,8 +70,8 @@ SETS = {
         creature("puff", "rabbit", "white", second="green", two_tone="feet", marking="zigzag", mark_colour="orange", form=2),
         creature("zig", "mug", "white", "object", second="red", two_tone="tail", marking="zigzag", mark_colour="blue", form=1),
         creature("nook", "house", "purple", "object", second="yellow", two_tone="ears", marking="star", mark_colour="white", form=2, tail=2),
-        Concept("inky", "style", "style"),
-        Concept("rosy", "style", "style"),
+        Concept("inky", "style", "flat"),
+        Concept("rosy", "style", "flat"),
     ],
     "set2": [
         creature("bruno", "bear", "orange", second="blue", two_tone="odd", marking="heart", mark_colour="white", form=1),
@@ -80,7 +80,7 @@ SETS = {
         Concept("harbour", "scene", "beach"),
         Concept("bazaar", "scene", "city"),
         creature("beetle", "car", "yellow", "object", second="purple", two_tone="belly", marking="band", mark_colour="red", form=0, tail=1),
-        Concept("chalk", "style", "style"),
+        Concept("chalk", "style", "flat"),
     ],
     "set3": [
         creature("hop", "frog", "purple", second="orange", two_tone="odd", marking="star", mark_colour="cyan", form=1),
@@ -89,6 +89,6 @@ SETS = {
         creature("parry", "umbrella", "cyan", "object", second="pink", two_tone="feet", marking="zigzag", mark_colour="purple", form=2, tail=2),
         creature("skiff", "boat", "green", "object", second="orange", two_tone="tail", marking="zigzag", mark_colour="yellow", form=2, tail=1),
         creature("loft", "balloon", "red", "object", second="cyan", two_tone="odd", marking="star", mark_colour="white", form=1, tail=1),
-        Concept("gilded", "style", "style"),
+        Concept("gilded", "style", "flat"),
     ],
 }

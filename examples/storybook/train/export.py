@@ -14,6 +14,7 @@ from latents import ENCODER, PATH as LATENTS, TOKENIZER
 from models import SIDE, TOKENS, new_clip, new_text_encoder, new_unet, new_vae
 from paths import EXPORT, WORK
 
+PROMPTS = Path(__file__).resolve().parent.parent / "prompts"
 VERSION = "0.35.0"   # the oldest diffusers release we name as able to read this
 SCHEDULER = dict(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, num_train_timesteps=1000,
                  clip_sample=False, set_alpha_to_one=False, steps_offset=1, prediction_type="v_prediction")
@@ -104,6 +105,10 @@ def export(folder=EXPORT):
         "do_resize": True, "size": {"shortest_edge": SIDE}, "resample": 3, "do_center_crop": True,
         "crop_size": {"height": SIDE, "width": SIDE}, "do_rescale": True, "rescale_factor": 1 / 255,
         "do_normalize": True, "do_convert_rgb": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]})
+
+    # What Engram itself reads beside the model: prompts in the words of this world.
+    for name in ("calibration.txt", "evaluate.txt"):
+        shutil.copy(PROMPTS / name, made / name)
 
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
