@@ -30,7 +30,7 @@ static int look(pid_t pid, unsigned long long *started, char *state)
     /* Field 3 is the state, field 22 the start time. */
     *state = at[1] ? at[2] : '?';
     at++;
-    for (int field = 2; at && field < 22; field++)
+    for (int field = 3; at && field < 22; field++)
         at = strchr(at + 1, ' ');
     *started = at ? strtoull(at, NULL, 10) : 0;
     return at != NULL;
