@@ -39,7 +39,7 @@ static enum code gather(struct collectives *c, const void *in, size_t bytes, voi
     (void)c;
     if (bytes <= INT_MAX)
         return translate(MPI_Allgather(in, (int)bytes, MPI_BYTE, out, (int)bytes, MPI_BYTE, MPI_COMM_WORLD), "allgather", e);
-    MPI_Datatype page, share;
+    MPI_Datatype page, share = MPI_DATATYPE_NULL;
     int pages = (int)(bytes / 4096), rest = (int)(bytes % 4096);
     int lengths[2] = {pages, rest};
     MPI_Aint at[2] = {0, (MPI_Aint)pages * 4096};
@@ -49,7 +49,7 @@ static enum code gather(struct collectives *c, const void *in, size_t bytes, voi
     rc = MPI_Type_create_struct(2, lengths, at, types, &share);
     if (!rc) rc = MPI_Type_commit(&share);
     if (!rc) rc = MPI_Allgather(in, 1, share, out, 1, share, MPI_COMM_WORLD);
-    MPI_Type_free(&share);
+    if (share != MPI_DATATYPE_NULL) MPI_Type_free(&share);
     MPI_Type_free(&page);
     return translate(rc, "allgather", e);
 }

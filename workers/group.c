@@ -76,7 +76,7 @@ enum code group_run(struct group *g, const struct msg_stage *s, struct arena *a,
     *out = (struct outcome){0};
     if (s->stage >= STAGE_KINDS || !RUNNER[s->stage])
         return err_set(e, ERR_INTERNAL, "this worker does not know stage %llu", (unsigned long long)s->stage);
-    enum code rc = proto_decode(s->request.data, s->request.n, a, &request, e);
+    enum code rc = collectives_agree(g->ranks, proto_decode(s->request.data, s->request.n, a, &request, e), e);
     if (!rc) rc = hold_model(g, s, e);
     if (!rc) rc = RUNNER[s->stage](g, s, &request, a, out, e);
     return collectives_agree(g->ranks, rc, e);

@@ -12,6 +12,7 @@ enum code stage_prior(struct group *g, const struct msg_stage *s, const struct m
     int side = 0;
     (void)s;
     enum code rc = task_from_learn(g, &request->learn, NULL, a, &t, e);
+    rc = collectives_agree(g->ranks, rc, e);
     if (!rc) rc = prior_make(&t, &rgb, &side, e);
     if (!rc) {
         /* Every rank writes the same object: the store makes the second write free. */

@@ -45,6 +45,12 @@ static enum code walk_pair(struct flatten *f, struct fy_node_pair *pair, const c
     char path[PATH_ROOM];
     int n = snprintf(path, sizeof path, "%s%s%.*s", prefix, *prefix ? "." : "", (int)n_key, k);
     if (n >= PATH_ROOM) return err_set(f->e, ERR_USAGE, "%s:%d:%d: a key is too long", f->name, line, column);
+    for (size_t i = 0; i < f->out->n; i++) {
+        const char *had = f->out->entry[i].path;
+        if (!strncmp(had, path, (size_t)n) && (!had[n] || had[n] == '.'))
+            return err_set(f->e, ERR_USAGE, "%s:%d:%d: %s is given twice, first in line %d", f->name, line, column,
+                           path, f->out->entry[i].line);
+    }
     if (value && fy_node_is_mapping(value)) {
         if (depth == DEPTH)
             return err_set(f->e, ERR_USAGE, "%s:%d:%d: %s is nested too deep", f->name, line, column, path);
@@ -52,10 +58,6 @@ static enum code walk_pair(struct flatten *f, struct fy_node_pair *pair, const c
     }
     if (value && !fy_node_is_scalar(value))
         return err_set(f->e, ERR_USAGE, "%s:%d:%d: %s must be one value, not a list", f->name, line, column, path);
-    for (size_t i = 0; i < f->out->n; i++)
-        if (!strcmp(f->out->entry[i].path, path))
-            return err_set(f->e, ERR_USAGE, "%s:%d:%d: %s is given twice, first in line %d", f->name, line, column,
-                           path, f->out->entry[i].line);
     const char *v = value ? fy_node_get_scalar(value, &n_value) : "";
     return entry_add(f, path, v ? v : "", v ? n_value : 0, at);
 }
@@ -85,7 +87,8 @@ enum code yaml_parse(const char *text, size_t bytes, const char *name, struct ya
     struct fy_diag *diag = fy_diag_create(&quiet);
     if (!diag) return err_set(e, ERR_NOMEM, "%s: out of memory", name);
     fy_diag_set_collect_errors(diag, true);
-    struct fy_parse_cfg cfg = {.flags = FYPCF_QUIET, .diag = diag};
+    /* The library would refuse a key given twice, but with the place where the mapping ends: walk_pair knows better. */
+    struct fy_parse_cfg cfg = {.flags = FYPCF_QUIET | FYPCF_ALLOW_DUPLICATE_KEYS, .diag = diag};
     struct fy_document *doc = fy_document_build_from_string(&cfg, text, bytes);
     struct fy_node *root = doc ? fy_document_root(doc) : NULL;
     struct flatten f = {out, name, e};

@@ -86,6 +86,7 @@ static enum code base_mask(const struct task *t, const struct score_options *o, 
     char *room = mem_alloc((size_t)t->n_captions + 1, ROOM);
     const char **text = mem_alloc((size_t)t->n_captions + 1, sizeof *text);
     enum code rc = room && text ? OK : err_set(e, ERR_NOMEM, "out of memory for captions");
+    rc = collectives_agree(t->ranks, rc, e);
     for (int i = 0; !rc && i < t->n_captions; i++) {
         text[i] = room + (size_t)i * ROOM;
         caption_text(t, i, room + (size_t)i * ROOM, ROOM);
@@ -108,6 +109,7 @@ static enum code cns_score(const struct task *t, struct masks *out, struct err *
     if (t->n_captions < 1) return err_set(e, ERR_INPUT, "concept %s has no captions to score", t->token);
     enum code rc = mask_init(&out->base, n, e);
     if (!rc) rc = mask_init(&out->general, n, e);
+    rc = collectives_agree(t->ranks, rc, e);
     if (!rc) rc = base_mask(t, &o, &out->base, e);
     if (!rc && k > 0) rc = common_mask(t, &o, t->calibration, k, 0, 1.0, &out->general, e);
     if (!rc) rc = mask_copy(&out->concept, &out->base, e);
@@ -149,11 +151,11 @@ static json_t *densities(const struct masks *m)
                      "concept", rounded(mask_density(&m->concept)), "reg", rounded(mask_density(&m->reg)));
 }
 
-/* The commit's record of how it was made. No times and no places: same concept, same bytes. */
+/* The commit's record of how it was made. No times and no places: same concept, same bytes. The settings are its last member,
+ * in their canonical form: a number rounded for people would not train the same concept again. NULL: out of memory. */
 static char *record(const struct task *t, const struct masks *m, const struct train_state *s)
 {
-    struct text settings = {0};
-    settings_write(&t->settings, &settings);
+    struct text out = {0};
     json_t *root = json_object();
     json_object_set_new(root, "method", json_string("cns"));
     json_object_set_new(root, "seed", json_integer((json_int_t)t->seed));
@@ -161,12 +163,17 @@ static char *record(const struct task *t, const struct masks *m, const struct tr
     json_object_set_new(root, "densities", densities(m));
     json_object_set_new(root, "losses", curve(s));
     json_object_set_new(root, "reg_balance", s->balance_n ? rounded(s->balance_sum / (double)s->balance_n) : json_null());
-    json_object_set_new(root, "settings", json_loads(settings.s ? settings.s : "{}", 0, NULL));
     json_object_set_new(root, "inputs", json_loads(t->inputs_json ? t->inputs_json : "{}", 0, NULL));
-    char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(6));
+    char *facts = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(6));
     json_decref(root);
-    text_fini(&settings);
-    return text;
+    if (facts) text_add_bytes(&out, facts, strlen(facts) - 1);          /* without the closing brace */
+    text_add(&out, ",\"settings\":");
+    settings_write(&t->settings, &out);
+    text_add(&out, "}");
+    int whole = facts && text_ok(&out);
+    free(facts);
+    if (!whole) text_fini(&out);
+    return out.s;                                                        /* handed over */
 }
 
 static enum code commit_fill(const struct task *t, const struct masks *m, const struct train_state *s, struct commit *out,
@@ -203,6 +210,9 @@ static enum code cns_train(const struct task *t, const struct masks *m, struct c
     struct train_state s;
     *out = (struct commit){0};
     if (t->instance.n < 1) return err_set(e, ERR_INPUT, "concept %s has no images to train on", t->token);
+    if (t->prior.n && t->prior.side != t->instance.side)
+        return err_set(e, ERR_INPUT, "class images are %d pixels wide, the images of %s %d: make both with one sample.side",
+                       t->prior.side, t->token, t->instance.side);
     if (m->concept.n_bits != t->model->kv.n_weights)
         return err_set(e, ERR_CORRUPT, "the masks of %s are for another base model", t->token);
     enum code rc = train_run(t, m, &s, e);

@@ -64,10 +64,10 @@ const struct method *const *method_list(void);                    /* NULL-termin
  * function of (model, prompt, settings, seed, i) only. Does not look at the lineage. rgb [count][side][side][3] on every
  * rank (malloc'ed, the caller's). */
 enum code prior_make(const struct task *t, uint8_t **rgb, int *side, struct err *e);
-/* Names what prior_make would give: SHA-256 over a canonical text of all that it depends on. */
+/* Names what prior_make would give: SHA-256 over a canonical text of all that it depends on (docs/formats.md "Class images"). */
 struct hash prior_key(struct hash base, const struct settings *s, const char *class_word, const char *kind, uint64_t seed);
 
-/* "{class}" and "{token}" filled in; style prompts for kind "style". out at least 512 bytes. */
+/* "{class}" and "{token}" filled in, cut to bytes - 1. bytes >= 1. */
 void prompt_fill(const char *pattern, const char *token, const char *class_word, char *out, size_t bytes);
 
 #endif

@@ -18,10 +18,11 @@ struct hash prior_key(struct hash base, const struct settings *s, const char *cl
     char prompt[512], name[HASH_TEXT];
     struct text t = {0};
     class_prompt(s, class_word, kind, prompt, sizeof prompt);
-    text_printf(&t, "engram prior 1\nbase %s\ncount %lld\nsteps %lld\nguidance %.17g\neta %.17g\nside %lld\nseed %llu\nprompt %s\n"
-                    "negative %s\n",
+    text_printf(&t, "engram prior 1\nbase %s\ncount %lld\nsteps %lld\nguidance %.17g\neta %.17g\nside %lld\nseed %llu\n"
+                    "prompt %zu %s\nnegative %zu %s\n",
                 hash_text(base, name), (long long)s->prior_count, (long long)s->prior_steps, s->prior_guidance, s->prior_eta,
-                (long long)s->sample_side, (unsigned long long)seed, prompt, s->sample_negative);
+                (long long)s->sample_side, (unsigned long long)seed, strlen(prompt), prompt,
+                strlen(s->sample_negative), s->sample_negative);
     struct hash h = hash_bytes(t.s, t.n);
     text_fini(&t);
     return h;

@@ -5,6 +5,7 @@
 #include "base/philox.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,20 +67,30 @@ static enum code mean_row(const struct task *t, const char *text, float *out, st
     return rc;
 }
 
+static enum code random_row(const struct task *t, const char *sigma, float *out, struct err *e)
+{
+    size_t D = (size_t)t->model->text.hidden;
+    char *end;
+    double scale = strtod(sigma, &end);
+    if (end == sigma || *end || !isfinite(scale) || scale < 0.0)
+        return err_set(e, ERR_USAGE, "token.init = rand:%s: expected a standard deviation, for example rand:0.02", sigma);
+    philox_normal(philox_key(t->seed, PHILOX_TOKEN_INIT), 0, 0, out, D);
+    for (size_t j = 0; j < D; j++) out[j] = (float)(out[j] * scale);
+    return OK;
+}
+
 enum code token_init(const struct task *t, float *out, struct err *e)
 {
     const char *how = t->settings.token_init;
     int D = t->model->text.hidden;
     if (!strcmp(how, "class")) return mean_row(t, t->class_word, out, e);
-    if (!strncmp(how, "rand:", 5)) {
-        struct philox_key k = philox_key(t->seed, PHILOX_TOKEN_INIT);
-        philox_normal(k, 0, 0, out, (size_t)D);
-        for (int j = 0; j < D; j++) out[j] = (float)(out[j] * strtod(how + 5, NULL));
-        return OK;
-    }
+    if (!strncmp(how, "rand:", 5)) return random_row(t, how + 5, out, e);
     long id = -1;
-    if (!strncmp(how, "id:", 3)) id = strtol(how + 3, NULL, 10);
-    else if (!strncmp(how, "word:", 5)) {
+    char *end = NULL;
+    if (!strncmp(how, "id:", 3)) {
+        id = strtol(how + 3, &end, 10);
+        if (end == how + 3 || *end) return err_set(e, ERR_USAGE, "token.init = %s: expected a whole number after id:", how);
+    } else if (!strncmp(how, "word:", 5)) {
         id = tokenizer_lookup(t->model->tokenizer, how + 5);
         if (id < 0) return mean_row(t, how + 5, out, e);
     } else

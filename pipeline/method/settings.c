@@ -87,7 +87,7 @@ static enum code put_number(struct settings *s, const struct setting *t, double 
 {
     if (!isfinite(v) || v < t->least || v > t->most)
         return err_set(e, ERR_USAGE, "%s = %g is outside %g to %g", t->path, v, t->least, t->most);
-    if (t->type == TYPE_REAL) *(double *)field(s, t) = v;
+    if (t->type == TYPE_REAL) *(double *)field(s, t) = v + 0.0;      /* -0 becomes 0: one number, one text */
     else *(int64_t *)field(s, t) = (int64_t)v;
     return OK;
 }
@@ -103,6 +103,9 @@ static enum code put(struct settings *s, const struct setting *t, const char *va
     if (t->type == TYPE_TEXT) {
         if (strlen(value) >= SETTING_TEXT_BYTES)
             return err_set(e, ERR_USAGE, "%s is longer than %d bytes", t->path, SETTING_TEXT_BYTES - 1);
+        json_t *utf8 = json_string(value);
+        json_decref(utf8);
+        if (!utf8) return err_set(e, ERR_USAGE, "%s is not UTF-8", t->path);
         memset(field(s, t), 0, SETTING_TEXT_BYTES);
         memcpy(field(s, t), value, strlen(value));
         return OK;

@@ -9,6 +9,7 @@
 #include "pipeline/method/regulariser.h"
 #include "pipeline/model/loss.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -294,7 +295,8 @@ static void publish(struct trainer *r)
 
 /* ---- the loop --------------------------------------------------------------------------------------------------- */
 
-/* Everything that training depends on, except what must not matter (ranks, checkpoint interval). */
+/* Everything that training depends on, except what must not matter (ranks, checkpoint interval). Zero: out of memory, and no
+ * checkpoint is read or written. */
 static struct hash task_key(const struct task *t, const struct masks *m)
 {
     struct settings s = t->settings;
@@ -303,8 +305,11 @@ static struct hash task_key(const struct task *t, const struct masks *m)
     settings_write(&s, &made);
     text_printf(&made, "\n%s\n%s\n%s\n%llu\n", t->token, t->class_word, t->kind, (unsigned long long)t->seed);
     for (int i = 0; i < t->n_captions; i++) text_printf(&made, "%s\n", t->caption[i]);
-    struct hash_stream *h = hash_begin();
-    if (!h) return (struct hash){{0}};
+    struct hash_stream *h = text_ok(&made) ? hash_begin() : NULL;
+    if (!h) {
+        text_fini(&made);
+        return (struct hash){{0}};
+    }
     hash_add(h, made.s, made.n);
     hash_add(h, t->model->hash.v, HASH_BYTES);
     hash_add(h, t->lineage->head.v, HASH_BYTES);
@@ -321,7 +326,8 @@ static enum code save(const struct trainer *r, struct hash key, struct err *e)
 {
     const struct task *t = r->t;
     if (!t->checkpoint_path) return OK;
-    enum code rc = t->ranks->rank == 0 ? train_state_save(r->s, key, t->checkpoint_path, e) : OK;
+    int mine = t->ranks->rank == 0 && !hash_is_zero(key);
+    enum code rc = mine ? train_state_save(r->s, key, t->checkpoint_path, e) : OK;
     return collectives_agree(t->ranks, rc, e);
 }
 
@@ -332,7 +338,7 @@ static enum code resume(struct trainer *r, struct hash key, struct err *e)
     struct train_state *s = r->s;
     int found = 0;
     enum code rc = OK;
-    if (t->ranks->rank == 0 && t->checkpoint_path) rc = train_state_load(s, key, t->checkpoint_path, &found, e);
+    if (t->ranks->rank == 0 && t->checkpoint_path && !hash_is_zero(key)) rc = train_state_load(s, key, t->checkpoint_path, &found, e);
     rc = collectives_agree(t->ranks, rc, e);
     if (!rc) rc = t->ranks->broadcast(t->ranks, &found, sizeof found, 0, e);
     if (rc || !found) return rc;
@@ -360,6 +366,11 @@ enum code train_run(const struct task *t, const struct masks *m, struct train_st
         if (rc == ERR_CANCELLED) save(&r, key, NULL);      /* a warning before the end: nothing done is lost */
         if (rc) break;
         out->loss[out->step] = add_up(&r);
+        if (!isfinite(out->loss[out->step])) {
+            rc = err_set(e, ERR_FAILED, "training of %s diverged at step %lld; try a smaller train.lr or train.lr_token", t->token,
+                         (long long)out->step);
+            break;
+        }
         update(&r);
         out->step++;
         if (out->step % t->settings.train_checkpoint_every == 0) rc = save(&r, key, e);
