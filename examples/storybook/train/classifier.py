@@ -1,6 +1,6 @@
 """The judge: a small network that says which nouns, colour, place and style a drawing shows.
 
-    python classifier.py [minutes]
+    python classifier.py [minutes of processor time]
 
 It learns from real drawings only and is measured on unseen ones; evaluate.py then lets it judge samples.
 """
@@ -27,10 +27,10 @@ class Judge(nn.Module):
     def __init__(self):
         super().__init__()
         layers, before = [], 3
-        for width, stride in ((32, 2), (64, 2), (128, 1), (128, 2), (192, 1), (192, 2)):
+        for width, stride in ((32, 2), (64, 2), (96, 2), (128, 1), (128, 2)):
             layers += [nn.Conv2d(before, width, 3, stride, 1), nn.BatchNorm2d(width), nn.ReLU()]
             before = width
-        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.2), nn.Linear(192 * 16, 256), nn.ReLU())
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.2), nn.Linear(128 * 16, 256), nn.ReLU())
         self.nouns = nn.Linear(256, len(NOUNS))
         self.colour = nn.Linear(256, len(COLOURS))
         self.place = nn.Linear(256, len(PLACES))
@@ -92,13 +92,13 @@ def augmented(x, generator):
 
 
 def main():
-    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 5
+    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 4
     torch.manual_seed(3)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     scenes, images, _ = load("train")
     unseen = load("unseen")
     nouns, rest = labels(scenes)
-    model, step, share, clock = Judge(), 0, 0.0, Clock(minutes)
+    model, step, share, clock = Judge(), 0, 0.0, Clock(minutes, timer=time.process_time)
     optimiser = Both(model, PEAK, ("nouns", "colour", "place", "style", "body.0."))
     generator = torch.Generator().manual_seed(300)
     while share < 1.0:

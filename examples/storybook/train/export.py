@@ -48,7 +48,7 @@ def text_json(config, vocabulary):
             "max_position_embeddings", "hidden_act", "layer_norm_eps", "projection_dim", "attention_dropout",
             "initializer_factor", "initializer_range")
     return {**{k: c[k] for k in keys}, "bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1,
-            "pad_token_id": vocabulary - 1, "dtype": "float16"}
+            "pad_token_id": vocabulary - 1, "torch_dtype": "float32"}
 
 
 def export(folder=EXPORT):
@@ -96,7 +96,7 @@ def export(folder=EXPORT):
             "initializer_range")
     write_json(made / "clip" / "config.json", {
         "architectures": ["CLIPModel"], "model_type": "clip", "projection_dim": clip.config.projection_dim,
-        "logit_scale_init_value": clip.config.logit_scale_init_value, "dtype": "float16",
+        "logit_scale_init_value": clip.config.logit_scale_init_value, "torch_dtype": "float32",
         "text_config": {"model_type": "clip_text_model", **text_json(clip.config.text_config, vocabulary)},
         "vision_config": {"model_type": "clip_vision_model", **{k: vision[k] for k in keys}}})
     write_weights(made / "clip" / "model.safetensors", clip.state_dict())

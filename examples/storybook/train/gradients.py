@@ -1,14 +1,17 @@
-"""Averages gradients over processes. Two single-threaded processes do a quarter more work than two threads in one."""
+"""Several processes that train one model. Two single-threaded ones do a quarter more work than two threads in one."""
 import os
 
 import torch
 import torch.distributed as dist
 
 
-def start():
+def place():
     """(rank, size). The launcher sets RANK and WORLD_SIZE; without them there is one process."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    rank = int(os.environ.get("RANK", "0"))
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def start():
+    rank, size = place()
     if size > 1:
         os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
         os.environ.setdefault("MASTER_PORT", "29517")
@@ -16,17 +19,23 @@ def start():
     return rank, size
 
 
-def average(parameters, size):
+def add(tensors, size):
+    """Replaces each tensor by its sum over the processes."""
     if size == 1:
         return
-    grads = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([g.reshape(-1) for g in grads])
+    flat = torch.cat([t.reshape(-1) for t in tensors])
     dist.all_reduce(flat)
-    flat /= size
     at = 0
-    for g in grads:
-        g.copy_(flat[at:at + g.numel()].view_as(g))
-        at += g.numel()
+    for t in tensors:
+        t.copy_(flat[at:at + t.numel()].view_as(t))
+        at += t.numel()
+
+
+def average(parameters, size):
+    grads = [p.grad for p in parameters if p.grad is not None]
+    add(grads, size)
+    if size > 1:
+        torch._foreach_div_(grads, size)
 
 
 def agree(value, size):

@@ -5,6 +5,8 @@ The factor 0.2 sqrt(longer side) gives its updates the size that Adam's would ha
 """
 import torch
 
+import gradients
+
 
 def orthogonal(g):
     x = g if g.shape[0] <= g.shape[1] else g.T
@@ -21,18 +23,22 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self):
+        rank, size = gradients.place()
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
+            updates = []
+            for i, p in enumerate(p for p in group["params"] if p.grad is not None):
                 state = self.state[p]
                 if "m" not in state:
                     state["m"] = torch.zeros_like(p)
                 m = state["m"].lerp_(p.grad, 1 - group["momentum"])
+                mine = i % size == rank
                 u = p.grad.lerp(m, group["momentum"]).reshape(len(p), -1)
-                u = orthogonal(u).view(p.shape)
+                updates.append((p, orthogonal(u) if mine else torch.zeros_like(u)))
+            # Every process makes its share of the updates; the sum over processes is all of them.
+            gradients.add([u for _, u in updates], size)
+            for p, u in updates:
                 p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(u, alpha=-group["lr"] * 0.2 * max(len(p), p[0].numel()) ** 0.5)
+                p.add_(u.view(p.shape), alpha=-group["lr"] * 0.2 * max(len(p), p[0].numel()) ** 0.5)
 
 
 class Both:

@@ -1,11 +1,12 @@
 """Trains the CLIP that evaluation uses. Two things must be near: a drawing and its caption, and two drawings of the
 same subject. The second makes it tell one creature from another of its class, which captions alone cannot teach.
 
-    python train_clip.py [minutes]
+    python train_clip.py [minutes of processor time]
 """
 import copy
 import random
 import sys
+import time
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from world.look import NOUNS, PLACES, STYLES
 from world.scene import draw, held_out, random_scene, random_subject
 
 PATH = WORK / "clip.pt"
-BATCH = 96           # pairs of drawings
+BATCH = 64           # pairs of drawings
 GROUP = 8            # drawings of a batch that share a noun: near misses to tell apart
 PEAK = 1.5e-3
 CONTRAST = 12.0      # inverse temperature between drawings
@@ -72,17 +73,17 @@ def clip_loss(model, x, ids, bare):
 
 
 def main():
-    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10
+    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 7
     torch.manual_seed(4)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     model = new_clip(len((TOKENIZER / "merges.txt").read_text().splitlines()) - 1 + 514)
     optimiser = Both(model, PEAK, ("embedding", "projection"))
-    clock, step, share = Clock(minutes), 0, 0.0
+    clock, step, share = Clock(minutes, timer=time.process_time), 0, 0.0
     if PATH.exists():
         state = torch.load(PATH)
         model.load_state_dict(state["clip"])
         optimiser.load_state_dict(state["optimiser"])
-        step, clock = state["step"], Clock(minutes, state["spent"])
+        step, clock = state["step"], Clock(minutes, state["spent"], time.process_time)
     rng = random.Random(f"clip {step}")
     while share < 1.0:
         share = clock.tick()
@@ -94,7 +95,7 @@ def main():
         step += 1
         if step % 25 == 0:
             print(f"step {step} share {share:.2f} loss {loss.item():.3f} captions {matched:.2f} twins {found:.2f}", flush=True)
-        if step % 100 == 0 or share >= 1.0:
+        if step % 50 == 0 or share >= 1.0:
             save_atomically(lambda f: torch.save({"clip": model.state_dict(), "optimiser": optimiser.state_dict(),
                                                   "step": step, "spent": clock.spent}, f), PATH)
 

@@ -2,6 +2,7 @@
 
     python train_unet.py [minutes] [threads]
 
+With WORLD_SIZE=2 and RANK=0 or 1 in the environment two processes train together, each on its own batches.
 Continues from its checkpoint, keeps a moving average of the weights, exports it every few minutes.
 """
 import sys
@@ -10,6 +11,7 @@ import time
 import torch
 from diffusers import DDIMScheduler
 
+import gradients
 from clock import Clock, rate
 from export import SCHEDULER, export
 from latents import PATH as LATENTS
@@ -17,7 +19,7 @@ from models import new_text_encoder, new_unet
 from optimiser import Both
 from paths import WORK, save_atomically
 
-BATCH = 48
+BATCH = 24           # of each process
 PEAK = 2e-3
 EMPTY = 0.1          # share of captions left empty, for classifier-free guidance
 SNR_CAP = 5.0
@@ -29,6 +31,7 @@ def main():
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 75
     torch.manual_seed(2)
     torch.set_num_threads(int(sys.argv[2]) if len(sys.argv) > 2 else 2)
+    rank, size = gradients.start()
     data = torch.load(LATENTS)
     vocabulary = int(data["ids"].max()) + 1
     nets = torch.nn.ModuleDict({"unet": new_unet().to(memory_format=torch.channels_last),
@@ -42,12 +45,12 @@ def main():
         optimiser.load_state_dict(state["optimiser"])
         average, step, clock = state["average"], state["step"], Clock(minutes, state["spent"])
     alpha_bar = DDIMScheduler(**SCHEDULER).alphas_cumprod
-    generator = torch.Generator().manual_seed(200 + step)
+    generator = torch.Generator().manual_seed(200 + step + 7919 * rank)
     smooth, saved, share = 0.0, time.time(), 0.0
     n = len(data["z"])
 
     while share < 1.0:
-        share = clock.tick()
+        share = gradients.agree(clock.tick(), size)
         optimiser.set_rate(rate(PEAK, share, step, warm_up=100))
         pick = torch.randint(n, (BATCH,), generator=generator)
         which = torch.randint(data["ids"].shape[1], (BATCH,), generator=generator)
@@ -68,9 +71,12 @@ def main():
         loss = (weight * error).mean() / weight.mean()
         optimiser.zero_grad()
         loss.backward()
+        gradients.average(nets.parameters(), size)
         torch.nn.utils.clip_grad_norm_(nets.parameters(), 1.0)
         optimiser.step()
         step += 1
+        if rank:
+            continue
         keep = min(0.999, (1 + step) / (20 + step))
         with torch.no_grad():
             for k, p in nets.state_dict().items():
