@@ -23,13 +23,15 @@
                     " VALUES (?, ?, ?, ?, ?, ?, ?)")                                                                   \
     SQL(SET_HEAD, "UPDATE lineages SET head = ?2 WHERE id = ?1")                                                       \
     SQL(ADD_EVENT, "INSERT INTO events (job, seq, type, stage, step, of, at_ms, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?)") \
-    SQL(LINEAGES, "SELECT id, name, owner, key, digest, head, created_ms FROM lineages ORDER BY id")                   \
+    SQL(LINEAGES, "SELECT id, name, owner, key, digest, created_ms FROM lineages ORDER BY id")                         \
     SQL(COMMITS, "SELECT lineage, number, hash, parent, job, committed_ms, seconds FROM commits"                       \
                  " ORDER BY lineage, number")                                                                          \
     SQL(JOBS, "SELECT id, kind, state, lineage, owner, key, digest, token, class_word, concept, prior_key, parent,"    \
               " commit_hash, commit_number, submitted_ms, started_ms, finished_ms FROM jobs ORDER BY id")              \
     SQL(STAGES, "SELECT job, kind, state, epoch, attempts, losses, pauses, best_step, source, not_before_ms,"          \
                 " deadline_ms, worker_group, seconds, line FROM stages ORDER BY job, kind")                            \
+    SQL(ASTRAY, "SELECT name FROM lineages AS l WHERE head IS NOT coalesce((SELECT hash FROM commits"                  \
+                " WHERE lineage = l.id ORDER BY number DESC LIMIT 1), zeroblob(32))")                                  \
     SQL(LAST_SEQ, "SELECT coalesce(max(seq), 0) FROM events")                                                          \
     SQL(BASE, "SELECT base_path, base_hash FROM lineages WHERE id = ?")                                                \
     SQL(REQUEST, "SELECT request FROM jobs WHERE id = ?")                                                              \
