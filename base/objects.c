@@ -169,3 +169,14 @@ enum code objects_get(struct objects *o, struct hash h, size_t limit, struct byt
     *out = b;
     return OK;
 }
+
+enum code objects_sweep(struct objects *o, struct err *e)
+{
+    char path[PATH_MAX];
+    enum code rc = file_sweep(o->root, e);
+    for (int i = 0; !rc && i < 256; i++) {
+        snprintf(path, sizeof path, "%s/%02x", o->root, (unsigned)i);
+        if (file_exists(path)) rc = file_sweep(path, e);
+    }
+    return rc;
+}

@@ -22,6 +22,8 @@ enum code objects_put(struct objects *o, const void *data, size_t bytes, struct 
 enum code objects_put_file(struct objects *o, const char *path, struct hash *out, struct err *e);
 enum code objects_get(struct objects *o, struct hash h, size_t limit, struct bytes *out, struct err *e);
 int objects_has(struct objects *o, struct hash h);
+/* Removes what writers left behind that were killed in the middle (file_sweep in every folder). Reads 257 folders. */
+enum code objects_sweep(struct objects *o, struct err *e);
 /* Path of an object's file for readers that map it. The bytes are not re-hashed. Caller's buffer. */
 void objects_path(const struct objects *o, struct hash h, char *out, size_t out_bytes);
 

@@ -1,6 +1,7 @@
 /* group.c - models held in memory, and the table of stages. */
 #include "workers/group.h"
 
+#include "base/file.h"
 #include "pipeline/data/calibration.h"
 #include "pipeline/data/image.h"
 #include "workers/stage.h"
@@ -11,13 +12,24 @@
 
 #define IMAGE_OBJECT_BYTES IMAGE_FILE_BYTES
 
+/* What a group that was killed had half written. Nothing depends on it but room on the disk, so a failure is no error. */
+static void sweep(struct group *g)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/checkpoints", g->home);
+    file_sweep(path, NULL);
+    objects_sweep(g->objects, NULL);
+}
+
 enum code group_open(struct group *g, const char *home, struct collectives *ranks, struct err *e)
 {
     char path[4200];
     *g = (struct group){.ranks = ranks, .home = home};
     g->kernels = kernels_cuda() ? kernels_cuda() : kernels_cpu();
     snprintf(path, sizeof path, "%s/objects", home);
-    return objects_open(&g->objects, path, e);
+    enum code rc = objects_open(&g->objects, path, e);
+    if (!rc && ranks->rank == 0) sweep(g);
+    return rc;
 }
 
 static void drop_model(struct group *g)
@@ -46,11 +58,13 @@ static enum code load_model(struct group *g, const char *path, struct hash expec
     enum code rc = base_model_open(&g->model, path, e);
     if (rc) return rc;
     if (!hash_equal(g->model->hash, expected))
-        return err_set(e, ERR_CORRUPT, "base model %s has changed: it is %.12s now, its lineage was made on %.12s", path,
-                       hash_text(g->model->hash, have), hash_text(expected, want));
+        return err_set(e, ERR_CORRUPT,
+                       "base model %s has changed: it is %.12s now, its lineage was made on %.12s",
+                       path, hash_text(g->model->hash, have), hash_text(expected, want));
     g->model_path = mem_alloc(strlen(path) + 1, 1);
     g->w0 = mem_alloc(g->model->kv.n_weights + 1, sizeof(float));
-    if (!g->model_path || !g->w0) return err_set(e, ERR_NOMEM, "out of memory for base model %s", path);
+    if (!g->model_path || !g->w0)
+        return err_set(e, ERR_NOMEM, "out of memory for base model %s", path);
     memcpy(g->model_path, path, strlen(path));
     rc = kv_read(&g->model->kv, g->model->unet_weights, g->w0, e);
     return rc ? rc : calibration_read(path, &g->calibration, e);
@@ -58,7 +72,9 @@ static enum code load_model(struct group *g, const char *path, struct hash expec
 
 static enum code hold_model(struct group *g, const struct msg_stage *s, struct err *e)
 {
-    if (g->model && hash_equal(g->model->hash, s->base_hash) && !strcmp(g->model_path, s->base_path)) return OK;
+    if (g->model && hash_equal(g->model->hash, s->base_hash) &&
+        !strcmp(g->model_path, s->base_path))
+        return OK;
     drop_model(g);
     enum code rc = collectives_agree(g->ranks, load_model(g, s->base_path, s->base_hash, e), e);
     if (rc) drop_model(g);
@@ -70,22 +86,27 @@ static stage_fn *const RUNNER[STAGE_KINDS] = {
     [STAGE_SAMPLE] = stage_sample, [STAGE_EVALUATE] = stage_evaluate,
 };
 
-enum code group_run(struct group *g, const struct msg_stage *s, struct arena *a, struct outcome *out, struct err *e)
+enum code group_run(struct group *g, const struct msg_stage *s, struct arena *a,
+                    struct outcome *out, struct err *e)
 {
     struct message request;
     *out = (struct outcome){0};
     if (s->stage >= STAGE_KINDS || !RUNNER[s->stage])
-        return err_set(e, ERR_INTERNAL, "this worker does not know stage %llu", (unsigned long long)s->stage);
-    enum code rc = collectives_agree(g->ranks, proto_decode(s->request.data, s->request.n, a, &request, e), e);
+        return err_set(e, ERR_INTERNAL, "this worker does not know stage %llu",
+                       (unsigned long long)s->stage);
+    enum code rc =
+        collectives_agree(g->ranks, proto_decode(s->request.data, s->request.n, a, &request, e), e);
     if (!rc) rc = hold_model(g, s, e);
     if (!rc) rc = RUNNER[s->stage](g, s, &request, a, out, e);
     return collectives_agree(g->ranks, rc, e);
 }
 
-enum code group_lineage(struct group *g, const struct msg_stage *s, struct lineage *out, struct err *e)
+enum code group_lineage(struct group *g, const struct msg_stage *s, struct lineage *out,
+                        struct err *e)
 {
-    return lineage_open(out, g->w0, g->model->kv.n_weights, g->model->hash, (uint32_t)g->model->text.hidden, g->objects,
-                        s->chain.v, (int)s->chain.n, e);
+    return lineage_open(out, g->w0, g->model->kv.n_weights, g->model->hash,
+                        (uint32_t)g->model->text.hidden, g->objects, s->chain.v, (int)s->chain.n,
+                        e);
 }
 
 enum code group_clip(struct group *g, struct err *e)
@@ -95,12 +116,14 @@ enum code group_clip(struct group *g, struct err *e)
     if (g->clip) return OK;
     snprintf(path, sizeof path, "%s/clip", g->model_path);
     enum code rc = clip_model_open(&g->clip, elsewhere ? elsewhere : path, e);
-    return rc ? err_context(e, "evaluation needs a CLIP model (set ENGRAM_CLIP to its directory)") : OK;
+    return rc ? err_context(e, "evaluation needs a CLIP model (set ENGRAM_CLIP to its directory)")
+              : OK;
 }
 
 int group_side(const struct group *g, const struct settings *s)
 {
-    return s->sample_side ? (int)s->sample_side : g->model->unet.sample_size * vae_factor(&g->model->vae);
+    return s->sample_side ? (int)s->sample_side
+                          : g->model->unet.sample_size * vae_factor(&g->model->vae);
 }
 
 static enum code one_picture(struct group *g, struct hash h, int side, uint8_t *out, struct err *e)
@@ -119,7 +142,8 @@ static enum code one_picture(struct group *g, struct hash h, int side, uint8_t *
     return rc;
 }
 
-enum code group_pictures(struct group *g, const struct hash *image, size_t n, int side, uint8_t **rgb, struct err *e)
+enum code group_pictures(struct group *g, const struct hash *image, size_t n, int side,
+                         uint8_t **rgb, struct err *e)
 {
     size_t bytes = (size_t)side * (size_t)side * 3;
     *rgb = mem_alloc(n * bytes + 1, 1);
