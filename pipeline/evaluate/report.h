@@ -4,7 +4,10 @@
  *
  * For each concept: its photos, what the base model drew for the class word, what it draws now; the forgetting heat map
  * (concept x commit), curves of CLIP-I and CLIP-T, mask densities and overlap, the learning curve, and a gallery of
- * prompts that mix concepts. Plots are SVG. Opens by mail and on an air-gapped cluster.
+ * prompts that mix concepts. Plots are SVG. Opens by mail and on an air-gapped cluster, in light, dark and on paper.
+ *
+ * Same input, same bytes: no date, no machine. What a commit lacks (evaluation, densities, losses) is left out of the page; a
+ * picture that is no longer in the store leaves an empty frame.
  */
 #ifndef EVALUATE_REPORT_H
 #define EVALUATE_REPORT_H
@@ -19,8 +22,8 @@ struct report_commit {
     const struct hash *photo;           /* reference images */
     int n_photos;
     struct hash evaluation;             /* object: JSON of evaluate.h; zero if absent */
-    const char *made;                   /* the commit's own record: settings, densities, losses (JSON) */
-    double seconds;                     /* score and train together */
+    const char *made;                   /* the commit's own record: steps, densities, losses (JSON); NULL: not known */
+    double seconds;                     /* score and train together; 0: not known */
 };
 struct report_sample { const char *prompt; struct hash picture[16]; int n; };
 struct report {
@@ -32,7 +35,7 @@ struct report {
     int n_samples;
 };
 enum code report_write(const char *path, const struct report *r, struct err *e);
-/* The same figures for programs. */
+/* The same figures for programs, as JSON: docs/formats.md, "Report summary". */
 enum code report_summary(const char *path, const struct report *r, struct err *e);
 
 #endif

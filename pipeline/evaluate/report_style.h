@@ -1,0 +1,78 @@
+/* report_style.h - how a report looks: one style sheet, light, dark and on paper. Lines, because C promises no longer
+ * literals. Included by report.c only. */
+#ifndef EVALUATE_REPORT_STYLE_H
+#define EVALUATE_REPORT_STYLE_H
+
+static const char *const report_style[] = {
+    ":root{color-scheme:light dark;--page:#fbfaf6;--card:#fff;--ink:#24231f;--soft:#6a675f;--line:#e3dfd5;",
+    "--cool:#2b6c99;--warm:#b8512f;--full:#fff;--s0:#2b6c99;--s1:#c46a1b;--s2:#3c8a54;--s3:#ad4a86;--s4:#6d5bb5;",
+    "--s5:#8f7420;--s6:#248a8a;--s7:#b8453f;--b0:#a9bccb;--b1:#d3ccbc;--b2:#2b6c99;--b3:#c46a1b}",
+    "@media(prefers-color-scheme:dark){:root{--page:#17181a;--card:#1f2124;--ink:#e8e5de;--soft:#a19c92;",
+    "--line:#35373c;--cool:#69aedd;--warm:#ea8c65;--full:#101214;--s0:#69aedd;--s1:#f0a35c;--s2:#74c48d;--s3:#e08cc0;",
+    "--s4:#a99af0;--s5:#d0b25a;--s6:#62c7c7;--s7:#f08a84;--b0:#56697a;--b1:#5d594f;--b2:#69aedd;--b3:#f0a35c}}",
+    "*{box-sizing:border-box}html{-webkit-text-size-adjust:100%}",
+    "body{margin:0;background:var(--page);color:var(--ink);",
+    "font:17px/1.55 'Iowan Old Style','Palatino Linotype',Palatino,'Book Antiqua',Georgia,'DejaVu Serif',serif}",
+    "main{max-width:60rem;margin:0 auto;padding:3.5rem 1.5rem 4rem}",
+    "h1{font-size:2.3rem;line-height:1.15;font-weight:600;letter-spacing:-.01em;margin:0 0 .5rem}",
+    "h2{font-size:1.4rem;line-height:1.25;font-weight:600;margin:3.5rem 0 .4rem}",
+    "h3{font-size:1.2rem;line-height:1.3;font-weight:600;margin:0}",
+    "p{margin:.4rem 0 .8rem;max-width:40rem}.lede{font-size:1.12rem}",
+    ".meta,.note,figcaption,.legend,.frame,th,td,dl,.kind,svg{",
+    "font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}",
+    ".meta{color:var(--soft);font-size:.86rem;margin-bottom:1.8rem}.meta b{font-weight:500;color:var(--ink)}",
+    ".meta span+span:before{content:'\\00b7';margin:0 .55rem}",
+    ".note{color:var(--soft);font-size:.86rem;line-height:1.5;max-width:46rem}",
+    "code{font:.9em ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;background:none}",
+    "img,.lost{display:block;width:128px;height:128px;border-radius:5px;background:var(--line)}",
+    "img.px{image-rendering:pixelated}",
+    ".lost{border:1px dashed var(--soft);background:none;color:var(--soft);font-size:.75rem;line-height:126px;",
+    "text-align:center}",
+    ".hero{display:flex;flex-wrap:wrap;gap:1.4rem 2.2rem;margin:2rem 0 1rem}",
+    ".hero>div{display:grid;grid-template-columns:128px 1.5rem 128px;align-items:center}",
+    ".hero .arrow{text-align:center;color:var(--soft);font-size:1.1rem}",
+    ".hero .frame{grid-column:1/4;padding-top:.45rem}",
+    ".frame{font-size:.8rem;color:var(--soft)}.frame b{font-weight:500;color:var(--ink)}",
+    ".card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:1.4rem 1.6rem 1.5rem;",
+    "margin:1.2rem 0}",
+    ".card header{display:flex;align-items:baseline;gap:.7rem;margin-bottom:.3rem}",
+    ".dotkey{width:.72rem;height:.72rem;border-radius:50%;flex:none;align-self:center}",
+    ".kind{font-size:.78rem;color:var(--soft);margin-left:auto}",
+    ".strip{margin-top:1rem}.strip .frame{margin-bottom:.35rem}",
+    ".strip .row{display:flex;flex-wrap:wrap;gap:.5rem}",
+    "dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.4rem,1fr));gap:1rem 1.2rem;margin:1.3rem 0 0;",
+    "padding-top:1.1rem;border-top:1px solid var(--line)}",
+    "dt{font-size:.78rem;color:var(--soft)}dd{margin:0;font-size:1.25rem;font-variant-numeric:tabular-nums}",
+    "dd small{display:block;font-size:.78rem;color:var(--soft);line-height:1.4}",
+    ".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(26rem,100%),1fr));gap:1.2rem 2rem}",
+    ".plot{margin:1rem 0 0}figcaption{font-size:.9rem;font-weight:600;margin-bottom:.35rem}",
+    "svg{display:block;width:100%;height:auto;font-size:12px}",
+    "svg text{fill:var(--soft)}.tick{font-variant-numeric:tabular-nums}.end{text-anchor:end}.mid{text-anchor:middle}",
+    "svg .cell{fill:var(--ink);font-weight:500;font-variant-numeric:tabular-nums}svg .full{fill:var(--full)}",
+    "svg .value{fill:var(--ink);font-size:11px}",
+    ".grid{stroke:var(--line);stroke-width:1}.line{fill:none;stroke-width:2;stroke-linejoin:round}",
+    ".dashed{stroke-dasharray:4 4;stroke-width:1.5;opacity:.75}.dot{stroke:var(--page);stroke-width:1.5}",
+    ".cool{fill:var(--cool)}.warm{fill:var(--warm)}.blank{fill:var(--line);fill-opacity:.3}",
+    ".legend{display:flex;flex-wrap:wrap;gap:.25rem 1.1rem;font-size:.8rem;color:var(--soft);margin:.3rem 0 0;",
+    "max-width:none}",
+    ".key{display:inline-block;width:.85rem;height:.32rem;border-radius:2px;margin-right:.4rem;vertical-align:.14rem}",
+    ".key.dash{height:0;border-top:2px dashed;background:none;border-radius:0;vertical-align:.24rem}",
+    "table{border-collapse:collapse;margin:1rem 0;font-size:.84rem;font-variant-numeric:tabular-nums;width:100%}",
+    "th,td{text-align:right;padding:.32rem .5rem;border-bottom:1px solid var(--line);white-space:nowrap}",
+    "th{font-weight:500;color:var(--soft)}th:first-child,td:first-child,td.t,th.t{text-align:left}",
+    "tr.first td{border-top:1px solid var(--soft)}.scroll{overflow-x:auto}",
+    "footer{margin-top:3.5rem;padding-top:1.2rem;border-top:1px solid var(--line)}",
+    "@media(max-width:34rem){body{font-size:16px}main{padding:2rem 1rem}.card{padding:1.1rem}",
+    ".strip img,.strip .lost{width:96px;height:96px;line-height:94px}}",
+    "@media print{:root{--page:#fff;--card:#fff;--ink:#000;--soft:#555;--line:#ccc;--full:#fff;--cool:#2b6c99;",
+    "--warm:#b8512f}main{max-width:none;padding:0}body{font-size:11pt}.card,.plot,.strip,.hero>div,tr{",
+    "break-inside:avoid}h2{break-after:avoid;margin-top:2rem}img{width:96px;height:96px}",
+    ".hero>div{grid-template-columns:96px 1.5rem 96px}.plots{grid-template-columns:1fr 1fr}h2+p{break-after:avoid}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}",
+};
+
+/* Rules that differ in a number only: series and bars. Formats of seven and four ints. */
+#define REPORT_STYLE_SERIES \
+    "path.s%d{stroke:var(--s%d)}circle.s%d{fill:var(--s%d)}i.s%d{background:var(--s%d);border-color:var(--s%d)}"
+#define REPORT_STYLE_BAR "rect.b%d{fill:var(--b%d)}i.b%d{background:var(--b%d)}"
+
+#endif
