@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+/* clang-format off */
 #define U64(name, max) reader_key(r, #name); m->name = reader_u64(r, max);
 #define I64(name) reader_key(r, #name); m->name = reader_i64(r);
 #define F64(name) reader_key(r, #name); m->name = reader_f64(r);
@@ -27,46 +28,48 @@
         reader_map(r, fields_in_msg_##name);
 #define END(name) }
 #include "proto/messages.def"
+/* clang-format on */
 
 /* Version, number, id: understood one by one, so that a refusal can name as much as was readable. */
 static void read_envelope(struct reader *r, struct message *m)
 {
-    r->where = (struct where){ "message", "envelope", -1 };
-    if (reader_array(r, 4) != 4)
-        reader_fail(r, ERR_PROTOCOL, "a list of four is expected");
+    r->where = (struct where){"message", "envelope", -1};
+    if (reader_array(r, 4) != 4) reader_fail(r, ERR_PROTOCOL, "a list of four is expected");
     uint64_t version = reader_u64(r, PROTO_ANY);
     if (!r->code && version != PROTO_VERSION) {
-        r->code = err_set(r->err, ERR_PROTOCOL, "message of protocol version %llu; this program speaks %d: "
-                          "let both be of the same Engram", (unsigned long long)version, PROTO_VERSION);
+        r->code = err_set(r->err, ERR_PROTOCOL,
+                          "message of protocol version %llu; this program speaks %d: "
+                          "let both be of the same Engram",
+                          (unsigned long long)version, PROTO_VERSION);
     }
     uint64_t kind = reader_u64(r, PROTO_SMALL);
     m->id = reader_u64(r, PROTO_ANY);
     if (!r->code && proto_from((enum msg_kind)kind) == FROM_NOBODY)
         reader_fail(r, ERR_PROTOCOL, "no message has this number");
-    if (!r->code)
-        m->kind = (enum msg_kind)kind;
+    if (!r->code) m->kind = (enum msg_kind)kind;
 }
 
-enum code proto_decode(const void *data, size_t n, struct arena *a, struct message *out, struct err *e)
+enum code proto_decode(const void *data, size_t n, struct arena *a, struct message *out,
+                       struct err *e)
 {
-    struct reader r = { .arena = a, .err = e };
+    struct reader r = {.arena = a, .err = e};
     enum code rc;
 
     memset(out, 0, sizeof *out);
-    if ((rc = wire_check(data, n, e)))
-        return rc;
+    if ((rc = wire_check(data, n, e))) return rc;
     r.at = data;
     r.end = r.at + n;
     read_envelope(&r, out);
-    r.where = (struct where){ proto_name(out->kind), "fields", -1 };
-    if (r.code)
-        return r.code;
+    r.where = (struct where){proto_name(out->kind), "fields", -1};
+    if (r.code) return r.code;
     switch (out->kind) {
-#define MESSAGE(number, name, from) case MSG_##name: read_msg_##name(&r, &out->name); break;
+#define MESSAGE(number, name, from)      \
+    case MSG_##name:                     \
+        read_msg_##name(&r, &out->name); \
+        break;
 #include "proto/messages.def"
     case MSG_none:
-    case MSG_KINDS:
-        break;
+    case MSG_KINDS: break;
     }
     return r.code;
 }

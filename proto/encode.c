@@ -1,6 +1,7 @@
 /* encode.c - a function per record and message, made from messages.def, and the envelope around them. */
 #include "proto/wire.h"
 
+/* clang-format off */
 #define U64(name, max) writer_key(w, #name); writer_u64(w, m->name, max);
 #define I64(name) writer_key(w, #name); writer_i64(w, m->name);
 #define F64(name) writer_key(w, #name); writer_f64(w, m->name);
@@ -25,38 +26,42 @@
         writer_map(w, fields_in_msg_##name);
 #define END(name) }
 #include "proto/messages.def"
+/* clang-format on */
 
 static void write_message(struct writer *w, const struct message *m)
 {
-    w->where = (struct where){ proto_name(m->kind), "id", -1 };
+    w->where = (struct where){proto_name(m->kind), "id", -1};
     writer_array(w, 4, 4);
     writer_u64(w, PROTO_VERSION, PROTO_SMALL);
     writer_u64(w, (uint64_t)m->kind, PROTO_SMALL);
     writer_u64(w, m->id, PROTO_ANY);
     switch (m->kind) {
-#define MESSAGE(number, name, from) case MSG_##name: write_msg_##name(w, &m->name); return;
+#define MESSAGE(number, name, from)    \
+    case MSG_##name:                   \
+        write_msg_##name(w, &m->name); \
+        return;
 #include "proto/messages.def"
     case MSG_none:
-    case MSG_KINDS:
-        break;
+    case MSG_KINDS: break;
     }
     w->code = err_set(w->err, ERR_INTERNAL, "message kind %d does not exist", (int)m->kind);
 }
 
 enum code proto_encode(const struct message *m, struct arena *a, struct slice *out, struct err *e)
 {
-    struct writer count = { .err = e }, w = { .err = e };
+    struct writer count = {.err = e}, w = {.err = e};
 
     write_message(&count, m);
-    if (count.code)
-        return count.code;
+    if (count.code) return count.code;
     if (count.n > PROTO_BYTES)
-        return err_set(e, ERR_INPUT, "%s: %zu bytes; a message has at most %u", proto_name(m->kind), count.n, PROTO_BYTES);
+        return err_set(e, ERR_INPUT, "%s: %zu bytes; a message has at most %u", proto_name(m->kind),
+                       count.n, PROTO_BYTES);
     w.data = arena_alloc(a, count.n);
     if (!w.data)
-        return err_set(e, ERR_NOMEM, "%s: out of memory for %zu bytes", proto_name(m->kind), count.n);
+        return err_set(e, ERR_NOMEM, "%s: out of memory for %zu bytes", proto_name(m->kind),
+                       count.n);
     w.room = count.n;
     write_message(&w, m);
-    *out = (struct slice){ w.data, w.n };
+    *out = (struct slice){w.data, w.n};
     return w.code;
 }

@@ -37,6 +37,8 @@ struct link;
 
 /* Connecting never waits: whether somebody is there shows at the first call. */
 enum code link_open(struct link **l, const struct link_options *o, struct err *e);
+/* Does somebody listen there? Known at once; a socket file that a dead coordinator left says no. */
+int link_alive(const char *endpoint);
 void link_close(struct link *l);                 /* NULL is fine; drops what was not sent */
 
 /* Sends ask (its id is chosen here; may be sent again as it is) and waits for the answer, which lives in the arena. An answer `refused` is returned as

@@ -9,8 +9,12 @@
 #include <unistd.h>
 #include <zmq.h>
 
-struct option { int type; int name, value; };     /* type 0: any socket */
+struct option {
+    int type;
+    int name, value;
+}; /* type 0: any socket */
 
+/* clang-format off */
 static const struct option options[] = {
     { 0, ZMQ_HANDSHAKE_IVL, 3000 },        /* a slow handshake holds a descriptor so long */
     { 0, ZMQ_HEARTBEAT_IVL, 5000 },        /* finds dead peers; leases are kept by our own heartbeats */
@@ -25,13 +29,18 @@ static const struct option options[] = {
     { ZMQ_ROUTER, ZMQ_ROUTER_MANDATORY, 1 },   /* an answer to nobody is an error, not silence */
     { ZMQ_ROUTER, ZMQ_ROUTER_HANDOVER, 1 },    /* a group that reconnects takes its name over */
 };
+/* clang-format on */
 
 enum code link_socket_error(struct err *e, const char *what)
 {
     int no = errno;
-    enum code c = no == ENOMEM ? ERR_NOMEM : no == EMFILE || no == ENOSPC ? ERR_FULL
-                : no == EACCES || no == EPERM ? ERR_DENIED : no == EADDRINUSE ? ERR_EXISTS
-                : no == EAGAIN || no == EHOSTUNREACH ? ERR_AGAIN : no == EINTR ? ERR_CANCELLED : ERR_IO;
+    enum code c = no == ENOMEM                         ? ERR_NOMEM
+                  : no == EMFILE || no == ENOSPC       ? ERR_FULL
+                  : no == EACCES || no == EPERM        ? ERR_DENIED
+                  : no == EADDRINUSE                   ? ERR_EXISTS
+                  : no == EAGAIN || no == EHOSTUNREACH ? ERR_AGAIN
+                  : no == EINTR                        ? ERR_CANCELLED
+                                                       : ERR_IO;
     return err_set(e, c, "%s: %s", what, zmq_strerror(no));
 }
 
@@ -41,12 +50,12 @@ enum code link_socket_make(void *context, int type, void **socket_out, struct er
     int64_t most = PROTO_BYTES;
     int failed = 0;
 
-    if (!s)
-        return link_socket_error(e, "zmq socket");
+    if (!s) return link_socket_error(e, "zmq socket");
     failed |= zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &most, sizeof most);
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         if (options[i].type == 0 || options[i].type == type)
-            failed |= zmq_setsockopt(s, options[i].name, &options[i].value, sizeof options[i].value);
+            failed |=
+                zmq_setsockopt(s, options[i].name, &options[i].value, sizeof options[i].value);
     if (failed) {
         enum code rc = link_socket_error(e, "zmq socket option");
         zmq_close(s);
@@ -60,8 +69,7 @@ enum code link_socket_make(void *context, int type, void **socket_out, struct er
 static enum code frame_receive(void *s, zmq_msg_t *frame, struct err *e)
 {
     while (zmq_msg_recv(frame, s, ZMQ_DONTWAIT) < 0)
-        if (errno != EINTR)
-            return link_socket_error(e, "receive");
+        if (errno != EINTR) return link_socket_error(e, "receive");
     return OK;
 }
 
@@ -70,34 +78,33 @@ static size_t frames_drain(void *s, zmq_msg_t *frame, struct err *e)
 {
     size_t n = 0;
     while (zmq_msg_more(frame)) {
-        if (frame_receive(s, frame, e))
-            break;
+        if (frame_receive(s, frame, e)) break;
         n++;
     }
     return n;
 }
 
-enum code link_socket_receive(void *s, struct link_peer *from, struct arena *a, struct slice *out, struct err *e)
+enum code link_socket_receive(void *s, struct link_peer *from, struct arena *a, struct slice *out,
+                              struct err *e)
 {
     zmq_msg_t frame;
     enum code rc;
     size_t surplus;
 
-    *out = (struct slice){ 0 };
+    *out = (struct slice){0};
     zmq_msg_init(&frame);
-    if ((rc = frame_receive(s, &frame, e)))
-        goto close;
+    if ((rc = frame_receive(s, &frame, e))) goto close;
     if (from) {
         size_t n = zmq_msg_size(&frame);
         from->n = (uint8_t)(n <= sizeof from->id ? n : 0);
         memcpy(from->id, zmq_msg_data(&frame), from->n);
         if (from->n == 0 || !zmq_msg_more(&frame)) {
             frames_drain(s, &frame, e);
-            rc = err_set(e, ERR_PROTOCOL, "a message without contents or with a routing id of %zu bytes", n);
+            rc = err_set(e, ERR_PROTOCOL,
+                         "a message without contents or with a routing id of %zu bytes", n);
             goto close;
         }
-        if ((rc = frame_receive(s, &frame, e)))
-            goto close;
+        if ((rc = frame_receive(s, &frame, e))) goto close;
     }
     out->n = zmq_msg_size(&frame);
     out->data = arena_copy(a, zmq_msg_data(&frame), out->n);
@@ -112,31 +119,39 @@ close:
 
 enum code link_socket_path(const char *endpoint, const char **path, struct err *e)
 {
-    size_t room = sizeof ((struct sockaddr_un *)0)->sun_path;
+    size_t room = sizeof((struct sockaddr_un *)0)->sun_path;
 
     if (!endpoint || strncmp(endpoint, "ipc://", 6))
-        return err_set(e, ERR_USAGE, "endpoint %s: only ipc:///path/to/socket is spoken", endpoint ? endpoint : "(none)");
+        return err_set(e, ERR_USAGE, "endpoint %s: only ipc:///path/to/socket is spoken",
+                       endpoint ? endpoint : "(none)");
     *path = endpoint + 6;
     if (**path != '/')
         return err_set(e, ERR_USAGE, "endpoint %s: the path must begin with /", endpoint);
     if (strlen(*path) >= room)
-        return err_set(e, ERR_USAGE, "socket path %s has %zu bytes, the system allows %zu: choose a shorter home",
+        return err_set(e, ERR_USAGE,
+                       "socket path %s has %zu bytes, the system allows %zu: choose a shorter home",
                        *path, strlen(*path), room - 1);
     return OK;
 }
 
 int link_socket_alive(const char *path)
 {
-    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), alive;
 
     if (fd < 0 || strlen(path) >= sizeof to.sun_path) {
-        if (fd >= 0)
-            close(fd);
+        if (fd >= 0) close(fd);
         return 0;
     }
     memcpy(to.sun_path, path, strlen(path) + 1);
-    alive = connect(fd, (struct sockaddr *)&to, sizeof to) == 0 || errno == EAGAIN || errno == EACCES;
+    alive =
+        connect(fd, (struct sockaddr *)&to, sizeof to) == 0 || errno == EAGAIN || errno == EACCES;
     close(fd);
     return alive;
+}
+
+int link_alive(const char *endpoint)
+{
+    const char *path;
+    return link_socket_path(endpoint, &path, NULL) == OK && link_socket_alive(path);
 }

@@ -14,11 +14,14 @@ static const uint8_t froms[] = {
 #define MESSAGE(number, name, from) [number] = from,
 #include "proto/messages.def"
 };
-static const char *const job_kinds[] = { "?", "learn", "sample", "evaluate" };
-static const char *const job_states[] = { "?", "queued", "running", "paused", "done", "failed", "cancelled" };
-static const char *const stage_kinds[] = { "-", "prior", "caption", "score", "train", "sample", "evaluate" };
-static const char *const stage_states[] = { "?", "waiting", "ready", "leased", "done", "failed", "dropped" };
-static const char *const concept_kinds[] = { "?", "animal", "object", "scene", "style" };
+static const char *const job_kinds[] = {"?", "learn", "sample", "evaluate"};
+static const char *const job_states[] = {"?",    "queued", "running",  "paused",
+                                         "done", "failed", "cancelled"};
+static const char *const stage_kinds[] = {"-",     "prior",  "caption", "score",
+                                          "train", "sample", "evaluate"};
+static const char *const stage_states[] = {"?",    "waiting", "ready",  "leased",
+                                           "done", "failed",  "dropped"};
+static const char *const concept_kinds[] = {"?", "animal", "object", "scene", "style"};
 
 static const char *pick(const char *const *list, size_t n, uint64_t i)
 {
@@ -63,8 +66,7 @@ const char *proto_concept_kind(uint64_t kind)
 uint64_t proto_parse_concept_kind(const char *name)
 {
     for (uint64_t k = 1; k < COUNT(concept_kinds); k++)
-        if (strcmp(name, concept_kinds[k]) == 0)
-            return k;
+        if (strcmp(name, concept_kinds[k]) == 0) return k;
     return 0;
 }
 
@@ -77,8 +79,7 @@ char *proto_line(char *s)
     }
     for (size_t i = 0; i < n;) {
         size_t step = wire_utf8_step((const uint8_t *)s + i, n - i);
-        if (step == 0)
-            s[i] = '?';
+        if (step == 0) s[i] = '?';
         i += step ? step : 1;
     }
     return s;
@@ -86,7 +87,7 @@ char *proto_line(char *s)
 
 struct message proto_refused(struct err *why)
 {
-    struct message m = { .kind = MSG_refused };
+    struct message m = {.kind = MSG_refused};
     m.refused.code = why->code ? (uint64_t)why->code : ERR_INTERNAL;
     m.refused.line = proto_line(why->text);
     return m;

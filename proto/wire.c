@@ -2,20 +2,27 @@
 #include "proto/wire.h"
 
 /* What one head byte announces: bytes of payload to skip and items that follow inside. */
-struct head { size_t size; uint64_t payload, items; int bad; };
+struct head {
+    size_t size;
+    uint64_t payload, items;
+    int bad;
+};
 
 static uint64_t big_endian(const uint8_t *p, size_t n)
 {
     uint64_t v = 0;
-    for (size_t i = 0; i < n; i++)
-        v = v << 8 | p[i];
+    for (size_t i = 0; i < n; i++) v = v << 8 | p[i];
     return v;
 }
 
 /* Heads 0xc0..0xdf: width of the length field, and what the length counts. */
 enum counts { NOTHING, PAYLOAD, ITEMS, PAIRS, REFUSED };
-struct shape { uint8_t width, payload; uint8_t counts; };
+struct shape {
+    uint8_t width, payload;
+    uint8_t counts;
+};
 
+/* clang-format off */
 static const struct shape shapes[32] = {
     [0xc0 - 0xc0] = { 0, 0, NOTHING }, [0xc1 - 0xc0] = { 0, 0, REFUSED },
     [0xc2 - 0xc0] = { 0, 0, NOTHING }, [0xc3 - 0xc0] = { 0, 0, NOTHING },
@@ -32,14 +39,14 @@ static const struct shape shapes[32] = {
     [0xdc - 0xc0] = { 2, 0, ITEMS }, [0xdd - 0xc0] = { 4, 0, ITEMS },
     [0xde - 0xc0] = { 2, 0, PAIRS }, [0xdf - 0xc0] = { 4, 0, PAIRS },
 };
+/* clang-format on */
 
 static struct head head_read(const uint8_t *p, size_t left)
 {
     uint8_t b = p[0];
-    struct head h = { .size = 1 };
+    struct head h = {.size = 1};
 
-    if (b < 0x80 || b >= 0xe0)
-        return h;
+    if (b < 0x80 || b >= 0xe0) return h;
     if (b < 0x90) {
         h.items = 2u * (b & 15u);
     } else if (b < 0xa0) {
@@ -62,17 +69,16 @@ static struct head head_read(const uint8_t *p, size_t left)
 
 enum code wire_check(const uint8_t *data, size_t n, struct err *e)
 {
-    uint64_t left[PROTO_DEPTH + 1] = { 1 };          /* items still to come, per level */
+    uint64_t left[PROTO_DEPTH + 1] = {1}; /* items still to come, per level */
     size_t at = 0, items = 0;
     int depth = 0;
 
     if (n > PROTO_BYTES)
-        return err_set(e, ERR_PROTOCOL, "message of %zu bytes; at most %u are read", n, PROTO_BYTES);
+        return err_set(e, ERR_PROTOCOL, "message of %zu bytes; at most %u are read", n,
+                       PROTO_BYTES);
     for (;;) {
-        while (depth > 0 && left[depth] == 0)
-            depth--;
-        if (left[depth] == 0)
-            break;
+        while (depth > 0 && left[depth] == 0) depth--;
+        if (left[depth] == 0) break;
         left[depth]--;
         if (at == n)
             return err_set(e, ERR_PROTOCOL, "message ends in the middle, after %zu bytes", n);
@@ -80,19 +86,20 @@ enum code wire_check(const uint8_t *data, size_t n, struct err *e)
             return err_set(e, ERR_PROTOCOL, "message holds more than %d values", PROTO_ITEMS);
         struct head h = head_read(data + at, n - at);
         if (h.bad)
-            return err_set(e, ERR_PROTOCOL, "byte %zu: 0x%02x does not occur in messages", at, data[at]);
+            return err_set(e, ERR_PROTOCOL, "byte %zu: 0x%02x does not occur in messages", at,
+                           data[at]);
         at += h.size;
         if (h.payload > n - at || h.items > n - at)
-            return err_set(e, ERR_PROTOCOL, "byte %zu: a length beyond the end of the message", at - h.size);
+            return err_set(e, ERR_PROTOCOL, "byte %zu: a length beyond the end of the message",
+                           at - h.size);
         at += h.payload;
-        if (h.items == 0)
-            continue;
+        if (h.items == 0) continue;
         if (depth == PROTO_DEPTH)
-            return err_set(e, ERR_PROTOCOL, "byte %zu: nested deeper than %d", at - h.size, PROTO_DEPTH);
+            return err_set(e, ERR_PROTOCOL, "byte %zu: nested deeper than %d", at - h.size,
+                           PROTO_DEPTH);
         left[++depth] = h.items;
     }
-    if (at != n)
-        return err_set(e, ERR_PROTOCOL, "%zu bytes after the end of the message", n - at);
+    if (at != n) return err_set(e, ERR_PROTOCOL, "%zu bytes after the end of the message", n - at);
     return OK;
 }
 
@@ -103,22 +110,17 @@ size_t wire_utf8_step(const uint8_t *s, size_t n)
     uint8_t b = s[0], least = 0x80, most = 0xbf;
     size_t len;
 
-    if (b < 0x80)
-        return b != 0;
-    if (b < 0xc2 || b > 0xf4)
-        return 0;
+    if (b < 0x80) return b != 0;
+    if (b < 0xc2 || b > 0xf4) return 0;
     len = b < 0xe0 ? 2 : b < 0xf0 ? 3 : 4;
-    if (len > n)
-        return 0;
+    if (len > n) return 0;
     if (b == 0xe0) least = 0xa0;
     if (b == 0xed) most = 0x9f;
     if (b == 0xf0) least = 0x90;
     if (b == 0xf4) most = 0x8f;
-    if (s[1] < least || s[1] > most)
-        return 0;
+    if (s[1] < least || s[1] > most) return 0;
     for (size_t i = 2; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
+        if ((s[i] & 0xc0) != 0x80) return 0;
     return len;
 }
 
@@ -126,8 +128,7 @@ int wire_utf8(const uint8_t *s, size_t n)
 {
     while (n > 0) {
         size_t step = wire_utf8_step(s, n);
-        if (step == 0)
-            return 0;
+        if (step == 0) return 0;
         s += step;
         n -= step;
     }

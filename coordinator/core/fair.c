@@ -13,34 +13,38 @@
 enum { PATIENCE = 3 };
 enum class { URGENT, BESIDE, AHEAD, CLASSES };
 
-struct choice { struct core_job *job; struct core_stage *stage; uint64_t user, lineage; };
+struct choice {
+    struct core_job *job;
+    struct core_stage *stage;
+    uint64_t user, lineage;
+};
 
-static enum class class_of(const struct core *c, const struct core_job *j, const struct core_stage *s)
-{
-    if (s->kind == STAGE_SAMPLE || s->kind == STAGE_EVALUATE)
-        return BESIDE;
-    if (s->kind != STAGE_PRIOR || lineage_is_turn(c, j))
-        return URGENT;
+static enum class class_of(const struct core *c, const struct core_job *j,
+                           const struct core_stage *s) {
+    if (s->kind == STAGE_SAMPLE || s->kind == STAGE_EVALUATE) return BESIDE;
+    if (s->kind != STAGE_PRIOR || lineage_is_turn(c, j)) return URGENT;
     /* Another job whose turn it is may wait for these same class images. */
-    for (const struct core_job *k = c->first_live; k; k = k->next_live)
-        if (k != j && hash_equal(k->prior_key, j->prior_key) && k->kind == JOB_LEARN && lineage_is_turn(c, k))
-            return URGENT;
+    for (const struct core_job *k = c->first_live; k;
+         k = k->next_live) if (k != j && hash_equal(k->prior_key, j->prior_key) &&
+                               k->kind == JOB_LEARN && lineage_is_turn(c, k)) return URGENT;
     return AHEAD;
 }
 
 /* Jobs come by rising id, so the first of equals stays. */
-static void consider(const struct core *c, struct choice *best, struct core_job *j, struct core_stage *s)
+static void consider(const struct core *c, struct choice *best, struct core_job *j,
+                     struct core_stage *s)
 {
     const struct core_lineage *l = core_lineage(c, j->lineage);
-    struct choice mine = { j, s, c->users[l->user].served, l->served };
+    struct choice mine = {j, s, c->users[l->user].served, l->served};
 
-    if (!best->job || mine.user < best->user || (mine.user == best->user && mine.lineage < best->lineage))
+    if (!best->job || mine.user < best->user ||
+        (mine.user == best->user && mine.lineage < best->lineage))
         *best = mine;
 }
 
 struct core_stage *fair_choose(struct core *c, struct core_job **job)
 {
-    struct choice best[CLASSES] = { { 0 } };
+    struct choice best[CLASSES] = {{0}};
     enum class k;
 
     for (struct core_job *j = c->first_live; j; j = j->next_live) {
@@ -51,8 +55,7 @@ struct core_stage *fair_choose(struct core *c, struct core_job **job)
         }
     }
     k = best[URGENT].job ? URGENT : best[BESIDE].job ? BESIDE : AHEAD;
-    if (k == URGENT && best[BESIDE].job && c->urgent_in_a_row >= PATIENCE)
-        k = BESIDE;
+    if (k == URGENT && best[BESIDE].job && c->urgent_in_a_row >= PATIENCE) k = BESIDE;
     *job = best[k].job;
     return best[k].stage;
 }

@@ -11,16 +11,18 @@ static enum code out_of_memory(struct err *e)
 
 enum code core_load_lineage(struct core *c, const struct core_lineage *row, struct err *e)
 {
-    struct core_lineage l = { .key = row->key, .digest = row->digest, .created_ms = row->created_ms };
+    struct core_lineage l = {.key = row->key, .digest = row->digest, .created_ms = row->created_ms};
 
     if (row->id != c->n_lineages + 1)
-        return err_set(e, ERR_CORRUPT, "lineage %llu follows lineage %zu", (unsigned long long)row->id, c->n_lineages);
+        return err_set(e, ERR_CORRUPT, "lineage %llu follows lineage %zu",
+                       (unsigned long long)row->id, c->n_lineages);
     l.name = core_own(c, row->name);
     l.owner = core_own(c, row->owner);
     return core_add_lineage(c, &l) ? OK : out_of_memory(e);
 }
 
-enum code core_load_commit(struct core *c, uint64_t lineage, const struct core_commit *row, struct err *e)
+enum code core_load_commit(struct core *c, uint64_t lineage, const struct core_commit *row,
+                           struct err *e)
 {
     struct core_lineage *l = lineage && lineage <= c->n_lineages ? c->lineages[lineage - 1] : NULL;
 
@@ -35,16 +37,17 @@ enum code core_load_job(struct core *c, const struct core_job *row, struct err *
     struct core_job j = *row, *there;
 
     if (row->id != c->n_jobs + 1 || !core_lineage(c, row->lineage))
-        return err_set(e, ERR_CORRUPT, "job %llu follows job %zu or has no lineage", (unsigned long long)row->id, c->n_jobs);
+        return err_set(e, ERR_CORRUPT, "job %llu follows job %zu or has no lineage",
+                       (unsigned long long)row->id, c->n_jobs);
     j.n_stages = 0;
     j.live = j.dirty = j.parent_known = 0;
     j.next_live = j.prev_live = NULL;
     j.owner = core_own(c, row->owner);
     j.token = core_own(c, row->token);
     j.class_word = core_own(c, row->class_word);
-    if (!(there = core_add_job(c, &j)))
-        return out_of_memory(e);
-    if (there->kind == JOB_LEARN && !lineage_add_learn(c, c->lineages[there->lineage - 1], there->id))
+    if (!(there = core_add_job(c, &j))) return out_of_memory(e);
+    if (there->kind == JOB_LEARN &&
+        !lineage_add_learn(c, c->lineages[there->lineage - 1], there->id))
         return out_of_memory(e);
     return OK;
 }
@@ -55,18 +58,16 @@ enum code core_load_stage(struct core *c, uint64_t job, const struct core_stage 
     struct core_stage *s;
 
     if (!j || j->n_stages == CORE_STAGES || stage_of(j, row->kind))
-        return err_set(e, ERR_CORRUPT, "stage %s of job %llu does not fit", proto_stage_kind((uint64_t)row->kind),
-                       (unsigned long long)job);
+        return err_set(e, ERR_CORRUPT, "stage %s of job %llu does not fit",
+                       proto_stage_kind((uint64_t)row->kind), (unsigned long long)job);
     s = &j->stages[j->n_stages++];
     *s = *row;
     s->line = row->line && row->line[0] ? core_own(c, row->line) : NULL;
     s->text = NULL;
     s->result = NULL;
     s->dirty = 0;
-    if ((s->kind == STAGE_SCORE || s->kind == STAGE_TRAIN) && s->attempts > 0)
-        j->parent_known = 1;
-    if (s->epoch > c->epoch)
-        c->epoch = s->epoch;
+    if ((s->kind == STAGE_SCORE || s->kind == STAGE_TRAIN) && s->attempts > 0) j->parent_known = 1;
+    if (s->epoch > c->epoch) c->epoch = s->epoch;
     c->leased += s->state == STAGE_LEASED;
     return c->broken ? out_of_memory(e) : OK;
 }
@@ -77,14 +78,12 @@ enum code core_restart(struct core *c, uint64_t last_seq, int64_t now_ms, struct
     c->now_ms = now_ms;
     for (size_t i = 0; i < c->n_lineages; i++) {
         struct core_lineage *l = c->lineages[i];
-        while (l->turn < l->n_learns && lineage_decided(core_job(c, l->learns[l->turn])))
-            l->turn++;
+        while (l->turn < l->n_learns && lineage_decided(core_job(c, l->learns[l->turn]))) l->turn++;
     }
     for (struct core_job *j = c->first_live; j; j = j->next_live) {
         for (int k = 0; k < j->n_stages; k++) {
             struct core_stage *s = &j->stages[k];
-            if (s->state == STAGE_LEASED)
-                s->deadline_ms = now_ms + c->settings.term_ms;
+            if (s->state == STAGE_LEASED) s->deadline_ms = now_ms + c->settings.term_ms;
             s->not_before_ms = 0;
         }
     }

@@ -10,8 +10,7 @@ static size_t slot(const struct map *m, struct hash key)
     uint64_t at;
     memcpy(&at, key.v + 8, sizeof at);
     at &= m->room - 1;
-    while (m->value[at] && !hash_equal(m->key[at], key))
-        at = (at + 1) & (m->room - 1);
+    while (m->value[at] && !hash_equal(m->key[at], key)) at = (at + 1) & (m->room - 1);
     return (size_t)at;
 }
 
@@ -22,7 +21,7 @@ uint64_t map_get(const struct map *m, struct hash key)
 
 static int grow(struct map *m)
 {
-    struct map big = { .room = m->room ? 2 * m->room : 64, .n = m->n };
+    struct map big = {.room = m->room ? 2 * m->room : 64, .n = m->n};
 
     big.key = mem_alloc(big.room, sizeof *big.key);
     big.value = mem_alloc(big.room, sizeof *big.value);
@@ -31,8 +30,7 @@ static int grow(struct map *m)
         return 0;
     }
     for (size_t i = 0; i < m->room; i++) {
-        if (!m->value[i])
-            continue;
+        if (!m->value[i]) continue;
         size_t at = slot(&big, m->key[i]);
         big.key[at] = m->key[i];
         big.value[at] = m->value[i];
@@ -45,8 +43,7 @@ static int grow(struct map *m)
 int map_set(struct map *m, struct hash key, uint64_t value)
 {
     assert(value);
-    if (m->n * 4 >= m->room * 3 && !grow(m))
-        return 0;
+    if (m->n * 4 >= m->room * 3 && !grow(m)) return 0;
     size_t at = slot(m, key);
     m->n += !m->value[at];
     m->key[at] = key;

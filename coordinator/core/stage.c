@@ -22,8 +22,14 @@
 
 #define IN(state) (1u << STAGE_##state)
 
-struct transition { enum stage_event ev; unsigned from; enum stage_state to; const char *why; };
+struct transition {
+    enum stage_event ev;
+    unsigned from;
+    enum stage_state to;
+    const char *why;
+};
 
+/* clang-format off */
 static const struct transition table[] = {
     { STAGE_GO,      IN(WAITING),                         STAGE_READY,   "1: score and train only for the job whose turn it is" },
     { STAGE_SHARE,   IN(WAITING),                         STAGE_DONE,    "4: a stage is a function of its inputs, whoever ran it" },
@@ -34,6 +40,7 @@ static const struct transition table[] = {
     { STAGE_FAIL,    IN(LEASED),                          STAGE_FAILED,  "7: with one line that says why" },
     { STAGE_DROP,    IN(WAITING) | IN(READY) | IN(LEASED), STAGE_DROPPED, "6: only its owner, or a failure of its own job" },
 };
+/* clang-format on */
 
 void stage_move(struct core *c, struct core_job *j, struct core_stage *s, enum stage_event ev)
 {
@@ -46,8 +53,7 @@ void stage_move(struct core *c, struct core_job *j, struct core_stage *s, enum s
         memset(&s->group, 0, sizeof s->group);
     }
     s->state = t->to;
-    if (s->state == STAGE_LEASED)
-        c->leased++;
+    if (s->state == STAGE_LEASED) c->leased++;
     s->dirty = 1;
     core_touch(c, j);
 }
@@ -55,8 +61,7 @@ void stage_move(struct core *c, struct core_job *j, struct core_stage *s, enum s
 struct core_stage *stage_of(struct core_job *j, enum stage_kind kind)
 {
     for (int i = 0; i < j->n_stages; i++)
-        if (j->stages[i].kind == kind)
-            return &j->stages[i];
+        if (j->stages[i].kind == kind) return &j->stages[i];
     return NULL;
 }
 
@@ -65,8 +70,7 @@ struct core_stage *stage_of(struct core_job *j, enum stage_kind kind)
 static int64_t back_off(uint64_t times, int64_t base_ms)
 {
     int64_t ms = base_ms;
-    for (uint64_t i = 1; i < times && ms < 60000; i++)
-        ms *= 2;
+    for (uint64_t i = 1; i < times && ms < 60000; i++) ms *= 2;
     return ms < 60000 ? ms : 60000;
 }
 
@@ -90,12 +94,10 @@ static void note_parent(struct core *c, struct core_job *j, const struct core_st
 {
     struct hash head = core_lineage(c, j->lineage)->head;
 
-    if (s->kind != STAGE_SCORE && s->kind != STAGE_TRAIN)
-        return;
-    if (!j->parent_known)
-        j->parent = head;
+    if (s->kind != STAGE_SCORE && s->kind != STAGE_TRAIN) return;
+    if (!j->parent_known) j->parent = head;
     j->parent_known = 1;
-    assert(hash_equal(j->parent, head));             /* invariant 1: it was its turn all the time */
+    assert(hash_equal(j->parent, head)); /* invariant 1: it was its turn all the time */
 }
 
 void stage_grant(struct core *c, struct core_job *j, struct core_stage *s, struct hash group)
@@ -109,13 +111,14 @@ void stage_grant(struct core *c, struct core_job *j, struct core_stage *s, struc
     s->not_before_ms = 0;
     forget_progress(s);
     set_line(c, s, NULL);
-    if (!j->started_ms)
-        j->started_ms = c->now_ms;
-    core_event_row(c, j, EVENT_STAGE, s, "%s begins%s", proto_stage_kind((uint64_t)s->kind), s->attempts > 1 ? " again" : "");
+    if (!j->started_ms) j->started_ms = c->now_ms;
+    core_event_row(c, j, EVENT_STAGE, s, "%s begins%s", proto_stage_kind((uint64_t)s->kind),
+                   s->attempts > 1 ? " again" : "");
     job_refresh(c, j);
 }
 
-void stage_beat(struct core *c, struct core_job *j, struct core_stage *s, const struct msg_heartbeat *b)
+void stage_beat(struct core *c, struct core_job *j, struct core_stage *s,
+                const struct msg_heartbeat *b)
 {
     s->deadline_ms = c->now_ms + c->settings.term_ms;
     if (!s->first_ms) {
@@ -128,8 +131,7 @@ void stage_beat(struct core *c, struct core_job *j, struct core_stage *s, const 
         s->losses = 0;
     }
     int same = b->step == s->step && b->of == s->of && strcmp(b->text, s->text ? s->text : "") == 0;
-    if (same)
-        return;
+    if (same) return;
     s->step = b->step;
     s->of = b->of;
     free(s->text);
@@ -156,7 +158,8 @@ static void lost(struct core *c, struct core_job *j, struct core_stage *s, const
 
     s->losses++;
     if (s->losses >= c->settings.loss_limit) {
-        snprintf(text, sizeof text, "given up after %llu losses without progress beyond step %llu; the last: %s",
+        snprintf(text, sizeof text,
+                 "given up after %llu losses without progress beyond step %llu; the last: %s",
                  (unsigned long long)s->losses, (unsigned long long)s->best_step, why);
         fail(c, j, s, proto_line(text));
         return;
@@ -186,8 +189,7 @@ void stage_expire(struct core *c)
 {
     struct core_job *next;
 
-    if (!c->leased)
-        return;
+    if (!c->leased) return;
     for (struct core_job *j = c->first_live; j; j = next) {
         next = j->next_live;
         for (int k = 0; k < j->n_stages && job_is_live(j); k++)
@@ -204,14 +206,20 @@ static enum verdict judge(uint64_t code)
 {
     switch ((enum code)code) {
     case OK: return GOOD;
-    case ERR_FULL: case ERR_IO: case ERR_ENVIRONMENT: case ERR_NOMEM: case ERR_AGAIN: return PAUSE;
-    case ERR_CANCELLED: case ERR_STALE: return AGAIN;
+    case ERR_FULL:
+    case ERR_IO:
+    case ERR_ENVIRONMENT:
+    case ERR_NOMEM:
+    case ERR_AGAIN: return PAUSE;
+    case ERR_CANCELLED:
+    case ERR_STALE: return AGAIN;
     case ERR_INTERNAL: return LOST;
     default: return BAD;
     }
 }
 
-static void pause_for(struct core *c, struct core_job *j, struct core_stage *s, const struct msg_result *r)
+static void pause_for(struct core *c, struct core_job *j, struct core_stage *s,
+                      const struct msg_result *r)
 {
     int64_t wait;
 
@@ -220,8 +228,8 @@ static void pause_for(struct core *c, struct core_job *j, struct core_stage *s, 
     stage_move(c, j, s, STAGE_AGAIN);
     s->not_before_ms = c->now_ms + wait;
     set_line(c, s, r->line[0] ? r->line : err_name((enum code)r->code));
-    core_event_row(c, j, EVENT_STAGE, s, "%s paused, again in %d s: %s", proto_stage_kind((uint64_t)s->kind),
-                   (int)(wait / 1000), s->line ? s->line : "");
+    core_event_row(c, j, EVENT_STAGE, s, "%s paused, again in %d s: %s",
+                   proto_stage_kind((uint64_t)s->kind), (int)(wait / 1000), s->line ? s->line : "");
     job_refresh(c, j);
 }
 
@@ -235,11 +243,13 @@ static const char *flaw(const struct core_stage *s, const struct msg_result *r)
     return NULL;
 }
 
-static void succeed(struct core *c, struct core_job *j, struct core_stage *s, const struct message *m)
+static void succeed(struct core *c, struct core_job *j, struct core_stage *s,
+                    const struct message *m)
 {
-    struct err e = { 0 };
+    struct err e = {0};
 
-    if (s->kind == STAGE_TRAIN && lineage_commit(c, j, m->result.outputs.v[0], m->result.seconds, &e)) {
+    if (s->kind == STAGE_TRAIN &&
+        lineage_commit(c, j, m->result.outputs.v[0], m->result.seconds, &e)) {
         lost(c, j, s, e.text);
         return;
     }
@@ -247,9 +257,9 @@ static void succeed(struct core *c, struct core_job *j, struct core_stage *s, co
     s->seconds = m->result.seconds;
     s->losses = s->pauses = 0;
     s->result = m;
-    core_event_row(c, j, EVENT_STAGE, s, "%s done in %.1f s", proto_stage_kind((uint64_t)s->kind), s->seconds);
-    if (s->kind == STAGE_PRIOR)
-        prior_made(c, j);
+    core_event_row(c, j, EVENT_STAGE, s, "%s done in %.1f s", proto_stage_kind((uint64_t)s->kind),
+                   s->seconds);
+    if (s->kind == STAGE_PRIOR) prior_made(c, j);
     job_advance(c, j);
     job_refresh(c, j);
 }
@@ -260,12 +270,14 @@ void stage_result(struct core *c, struct core_job *j, struct core_stage *s, cons
     enum verdict v = judge(r->code);
     const char *wrong = v == GOOD ? flaw(s, r) : NULL;
 
-    if (wrong)
-        v = LOST;
+    if (wrong) v = LOST;
     switch (v) {
     case GOOD: succeed(c, j, s, m); break;
     case PAUSE: pause_for(c, j, s, r); break;
-    case AGAIN: stage_move(c, j, s, STAGE_AGAIN); job_refresh(c, j); break;
+    case AGAIN:
+        stage_move(c, j, s, STAGE_AGAIN);
+        job_refresh(c, j);
+        break;
     case LOST: lost(c, j, s, wrong ? wrong : r->line[0] ? r->line : "internal error"); break;
     case BAD: fail(c, j, s, r->line[0] ? r->line : err_name((enum code)r->code)); break;
     }

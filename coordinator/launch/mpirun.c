@@ -28,7 +28,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { YOUNG_MS = 10000, WAIT_FIRST_MS = 1000, WAIT_MOST_MS = 60000, GENTLE_MS = 3000, TERM_MS = 10000 };
+enum {
+    YOUNG_MS = 10000,
+    WAIT_FIRST_MS = 1000,
+    WAIT_MOST_MS = 60000,
+    GENTLE_MS = 3000,
+    TERM_MS = 10000
+};
 
 static const char NAME[] = "group-1";
 
@@ -36,9 +42,9 @@ struct launcher {
     struct arena strings;
     const char *home, *endpoint, *worker, *pid_file, *log;
     int ranks, has_mpirun;
-    struct process process;           /* mpirun, or the one worker */
+    struct process process; /* mpirun, or the one worker */
     struct hash nonce;
-    char run[4096];                   /* the group's folder; "": none */
+    char run[4096]; /* the group's folder; "": none */
     int64_t started_ms, next_ms, stop_ms, fails;
     int termed;
     struct err trouble;
@@ -57,8 +63,7 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 
 static void remove_tree(const char *path)
 {
-    if (path[0])
-        nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    if (path[0]) nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
 static void name_run(struct launcher *l)
@@ -70,7 +75,8 @@ static void name_run(struct launcher *l)
 static enum code write_pid(struct launcher *l, struct err *e)
 {
     char text[HASH_TEXT], line[256];
-    int n = snprintf(line, sizeof line, "%d %llu %s\n", (int)l->process.pid, l->process.started, hash_text(l->nonce, text));
+    int n = snprintf(line, sizeof line, "%d %llu %s\n", (int)l->process.pid, l->process.started,
+                     hash_text(l->nonce, text));
     return file_write(l->pid_file, line, (size_t)n, e);
 }
 
@@ -82,11 +88,11 @@ static void adopt(struct launcher *l)
     unsigned long long started;
     char line[256] = "", text[HASH_TEXT];
 
-    if (file_read(l->pid_file, sizeof line - 1, &b, NULL))
-        return;
+    if (file_read(l->pid_file, sizeof line - 1, &b, NULL)) return;
     memcpy(line, b.data, b.n);
     free(b.data);
-    if (sscanf(line, "%d %llu %64s", &pid, &started, text) != 3 || hash_parse(text, &l->nonce, NULL))
+    if (sscanf(line, "%d %llu %64s", &pid, &started, text) != 3 ||
+        hash_parse(text, &l->nonce, NULL))
         return;
     name_run(l);
     if (process_adopt(&l->process, (pid_t)pid, started)) {
@@ -107,19 +113,19 @@ static const char *find_worker(struct launcher *l)
     char *slash;
     const char *path;
 
-    if (n < 0)
-        return NULL;
+    if (n < 0) return NULL;
     self[n] = '\0';
     slash = strrchr(self, '/');
     *(slash ? slash : self) = '\0';
     path = arena_printf(&l->strings, "%s/engram-worker", self);
-    return path && access(path, X_OK) == 0 ? path : process_program("engram-worker") ? "engram-worker" : NULL;
+    return path && access(path, X_OK) == 0    ? path
+           : process_program("engram-worker") ? "engram-worker"
+                                              : NULL;
 }
 
 static void mpirun_close(struct launcher *l)
 {
-    if (!l)
-        return;
+    if (!l) return;
     arena_fini(&l->strings);
     free(l);
 }
@@ -128,8 +134,7 @@ static enum code mpirun_open(struct launcher **out, const struct launch_options 
 {
     struct launcher *l = mem_alloc(1, sizeof *l);
 
-    if (!l)
-        return err_set(e, ERR_NOMEM, "out of memory");
+    if (!l) return err_set(e, ERR_NOMEM, "out of memory");
     l->home = arena_strdup(&l->strings, o->home);
     l->endpoint = arena_strdup(&l->strings, o->endpoint);
     l->pid_file = arena_printf(&l->strings, "%s/run/%s.pid", o->home, NAME);
@@ -143,11 +148,13 @@ static enum code mpirun_open(struct launcher **out, const struct launch_options 
     l->worker = find_worker(l);
     if (!l->worker) {
         mpirun_close(l);
-        return err_set(e, ERR_ENVIRONMENT, "engram-worker is neither beside engram-coordinator nor on PATH: "
+        return err_set(e, ERR_ENVIRONMENT,
+                       "engram-worker is neither beside engram-coordinator nor on PATH: "
                        "build it (it needs MPI), or start with --no-workers");
     }
     if (!l->has_mpirun && l->ranks > 1)
-        log_line(LOG_WARN, "mpirun is not on PATH: the worker group has one rank, not %d", l->ranks);
+        log_line(LOG_WARN, "mpirun is not on PATH: the worker group has one rank, not %d",
+                 l->ranks);
     adopt(l);
     *out = l;
     return OK;
@@ -157,19 +164,22 @@ static enum code mpirun_open(struct launcher **out, const struct launch_options 
 
 static enum code launch(struct launcher *l, struct err *e)
 {
-    static const char *const env[] = { "OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", NULL };
+    static const char *const env[] = {"OMPI_ALLOW_RUN_AS_ROOT=1",
+                                      "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", NULL};
     char nonce[HASH_TEXT], ranks[16];
     char *argv[40];
     int n = 0;
 
     hash_text(l->nonce, nonce);
     snprintf(ranks, sizeof ranks, "%d", l->ranks);
+    /* clang-format off */
     const char *const mpirun[] = { "mpirun", "--oversubscribe", "--bind-to", "none", "--mca", "pml", "ob1", "--mca", "btl",
         "self,vader", "--mca", "mpi_yield_when_idle", "1", "--mca", "btl_vader_backing_directory", l->run,
         "--mca", "orte_tmpdir_base", l->run, "-np", ranks };
     const char *const worker[] = { l->worker, "--connect", l->endpoint, "--home", l->home, "--name", NAME, "--nonce", nonce };
+    /* clang-format on */
     for (size_t i = 0; l->has_mpirun && i < sizeof mpirun / sizeof *mpirun; i++)
-        argv[n++] = (char *)(uintptr_t)mpirun[i];        /* exec's prototype predates const */
+        argv[n++] = (char *)(uintptr_t)mpirun[i]; /* exec's prototype predates const */
     for (size_t i = 0; i < sizeof worker / sizeof *worker; i++)
         argv[n++] = (char *)(uintptr_t)worker[i];
     argv[n] = NULL;
@@ -180,11 +190,9 @@ static enum code start(struct launcher *l, int64_t now_ms, struct err *e)
 {
     enum code rc;
 
-    if (getrandom(l->nonce.v, HASH_BYTES, 0) != HASH_BYTES)
-        return err_errno(e, "random numbers");
+    if (getrandom(l->nonce.v, HASH_BYTES, 0) != HASH_BYTES) return err_errno(e, "random numbers");
     name_run(l);
-    if ((rc = file_make_dirs(l->run, e)) || (rc = launch(l, e)))
-        return rc;
+    if ((rc = file_make_dirs(l->run, e)) || (rc = launch(l, e))) return rc;
     l->started_ms = now_ms;
     if ((rc = write_pid(l, e)))
         log_line(LOG_WARN, "%s: a coordinator after a crash will not find this group", e->text);
@@ -197,13 +205,13 @@ static enum code start(struct launcher *l, int64_t now_ms, struct err *e)
 
 static void say_ended(const struct launcher *l, int status)
 {
-    if (status == -1)
-        log_line(LOG_WARN, "%s has ended", NAME);
+    if (status == -1) log_line(LOG_WARN, "%s has ended", NAME);
     else if (WIFSIGNALED(status))
         log_line(LOG_WARN, "%s ended by signal %d; see %s", NAME, WTERMSIG(status), l->log);
     else
-        log_line(WEXITSTATUS(status) ? LOG_WARN : LOG_INFO, "%s ended with status %d%s%s", NAME, WEXITSTATUS(status),
-                 WEXITSTATUS(status) ? "; see " : "", WEXITSTATUS(status) ? l->log : "");
+        log_line(WEXITSTATUS(status) ? LOG_WARN : LOG_INFO, "%s ended with status %d%s%s", NAME,
+                 WEXITSTATUS(status), WEXITSTATUS(status) ? "; see " : "",
+                 WEXITSTATUS(status) ? l->log : "");
 }
 
 static void ended(struct launcher *l, int64_t now_ms, int status)
@@ -216,15 +224,16 @@ static void ended(struct launcher *l, int64_t now_ms, int status)
     l->run[0] = '\0';
     unlink(l->pid_file);
     l->fails = now_ms - l->started_ms < YOUNG_MS ? l->fails + 1 : 0;
-    for (int64_t i = 1; i < l->fails && wait < WAIT_MOST_MS; i++)
-        wait *= 2;
+    for (int64_t i = 1; i < l->fails && wait < WAIT_MOST_MS; i++) wait *= 2;
     l->next_ms = now_ms + (wait < WAIT_MOST_MS ? wait : WAIT_MOST_MS);
     l->trouble.text[0] = '\0';
     if (l->fails > 1)
-        err_set(&l->trouble, ERR_ENVIRONMENT, "the worker group dies at once, %d times now; see %s", (int)l->fails, l->log);
+        err_set(&l->trouble, ERR_ENVIRONMENT, "the worker group dies at once, %d times now; see %s",
+                (int)l->fails, l->log);
 }
 
-static void mpirun_poll(struct launcher *l, int64_t now_ms, int want, struct hash lost[LAUNCH_LOST], int *n_lost)
+static void mpirun_poll(struct launcher *l, int64_t now_ms, int want, struct hash lost[LAUNCH_LOST],
+                        int *n_lost)
 {
     int status;
 
@@ -237,8 +246,7 @@ static void mpirun_poll(struct launcher *l, int64_t now_ms, int want, struct has
         l->fails = 0;
         l->trouble.text[0] = '\0';
     }
-    if (!want || l->process.pid || now_ms < l->next_ms)
-        return;
+    if (!want || l->process.pid || now_ms < l->next_ms) return;
     if (start(l, now_ms, &l->trouble)) {
         log_line(LOG_ERROR, "%s: %s", NAME, l->trouble.text);
         l->next_ms = now_ms + WAIT_MOST_MS;
@@ -247,8 +255,7 @@ static void mpirun_poll(struct launcher *l, int64_t now_ms, int want, struct has
 
 static void mpirun_stop(struct launcher *l, int64_t now_ms)
 {
-    if (!l->stop_ms)
-        l->stop_ms = now_ms;
+    if (!l->stop_ms) l->stop_ms = now_ms;
     if (now_ms - l->stop_ms >= TERM_MS) {
         process_signal(&l->process, SIGKILL);
     } else if (now_ms - l->stop_ms >= GENTLE_MS && !l->termed) {

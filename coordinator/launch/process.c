@@ -19,19 +19,16 @@ static int look(pid_t pid, unsigned long long *started, char *state)
 
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     f = fopen(path, "re");
-    if (!f)
-        return 0;
+    if (!f) return 0;
     n = fread(text, 1, sizeof text - 1, f);
     fclose(f);
     text[n] = '\0';
     char *at = strrchr(text, ')');
-    if (!at)
-        return 0;
+    if (!at) return 0;
     /* Field 3 is the state, field 22 the start time. */
     *state = at[1] ? at[2] : '?';
     at++;
-    for (int field = 3; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
+    for (int field = 3; at && field < 22; field++) at = strchr(at + 1, ' ');
     *started = at ? strtoull(at, NULL, 10) : 0;
     return at != NULL;
 }
@@ -47,35 +44,28 @@ static _Noreturn void become(char *const *argv, const char *const *env, int in, 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    for (; env && *env; env++)
-        putenv((char *)(uintptr_t)*env);
+    for (; env && *env; env++) putenv((char *)(uintptr_t)*env);
     execvp(argv[0], argv);
     dprintf(2, "%s: %s\n", argv[0], strerror(errno));
     _exit(127);
 }
 
-enum code process_start(struct process *p, char *const *argv, const char *const *env, const char *log, struct err *e)
+enum code process_start(struct process *p, char *const *argv, const char *const *env,
+                        const char *log, struct err *e)
 {
     int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     enum code rc = OK;
     char state;
 
-    *p = (struct process){ .is_child = 1 };
-    if (in < 0 || out < 0)
-        rc = err_errno(e, "%s", out < 0 ? log : "/dev/null");
-    else if ((p->pid = fork()) < 0)
-        rc = err_errno(e, "fork");
-    else if (p->pid == 0)
-        become(argv, env, in, out);
-    else
-        look(p->pid, &p->started, &state);
-    if (rc)
-        p->pid = 0;
-    if (in >= 0)
-        close(in);
-    if (out >= 0)
-        close(out);
+    *p = (struct process){.is_child = 1};
+    if (in < 0 || out < 0) rc = err_errno(e, "%s", out < 0 ? log : "/dev/null");
+    else if ((p->pid = fork()) < 0) rc = err_errno(e, "fork");
+    else if (p->pid == 0) become(argv, env, in, out);
+    else look(p->pid, &p->started, &state);
+    if (rc) p->pid = 0;
+    if (in >= 0) close(in);
+    if (out >= 0) close(out);
     return rc;
 }
 
@@ -84,10 +74,9 @@ int process_adopt(struct process *p, pid_t pid, unsigned long long started)
     unsigned long long since;
     char state;
 
-    *p = (struct process){ 0 };
-    if (pid <= 1 || !look(pid, &since, &state) || since != started || state == 'Z')
-        return 0;
-    *p = (struct process){ .pid = pid, .started = started };
+    *p = (struct process){0};
+    if (pid <= 1 || !look(pid, &since, &state) || since != started || state == 'Z') return 0;
+    *p = (struct process){.pid = pid, .started = started};
     return 1;
 }
 
@@ -97,13 +86,11 @@ int process_runs(struct process *p, int *status)
     char state;
 
     *status = -1;
-    if (p->pid == 0)
-        return 0;
+    if (p->pid == 0) return 0;
     if (p->is_child) {
         int st;
         pid_t got = waitpid(p->pid, &st, WNOHANG);
-        if (got == 0)
-            return 1;
+        if (got == 0) return 1;
         *status = got == p->pid ? st : -1;
         return 0;
     }
@@ -112,8 +99,7 @@ int process_runs(struct process *p, int *status)
 
 void process_signal(const struct process *p, int signal)
 {
-    if (p->pid > 1)
-        kill(-p->pid, signal);
+    if (p->pid > 1) kill(-p->pid, signal);
 }
 
 int process_program(const char *name)
@@ -122,10 +108,10 @@ int process_program(const char *name)
     char *all, *save = NULL, full[4096];
     int found = 0;
 
-    if (strchr(name, '/'))
-        return access(name, X_OK) == 0;
+    if (strchr(name, '/')) return access(name, X_OK) == 0;
     all = strdup(path ? path : "/usr/bin:/bin");
-    for (char *dir = all ? strtok_r(all, ":", &save) : NULL; dir && !found; dir = strtok_r(NULL, ":", &save)) {
+    for (char *dir = all ? strtok_r(all, ":", &save) : NULL; dir && !found;
+         dir = strtok_r(NULL, ":", &save)) {
         snprintf(full, sizeof full, "%s/%s", dir, name);
         found = access(full, X_OK) == 0;
     }

@@ -26,8 +26,7 @@ static int64_t read_clock(clockid_t id)
 int64_t server_now(struct server *s)
 {
     int64_t now = s->wall_ms + read_clock(CLOCK_BOOTTIME) - s->mono_ms;
-    if (now > s->now_ms)
-        s->now_ms = now;
+    if (now > s->now_ms) s->now_ms = now;
     return s->now_ms;
 }
 
@@ -39,7 +38,8 @@ static enum code load(struct server *s, struct err *e)
 
     core_free(s->core);
     s->core = core_make(&s->settings);
-    rc = s->core ? store_load(s->store, s->core, server_now(s), e) : err_set(e, ERR_NOMEM, "out of memory");
+    rc = s->core ? store_load(s->store, s->core, server_now(s), e)
+                 : err_set(e, ERR_NOMEM, "out of memory");
     if (rc) {
         core_free(s->core);
         s->core = NULL;
@@ -50,10 +50,8 @@ static enum code load(struct server *s, struct err *e)
 static void name_user(struct server *s)
 {
     const struct passwd *p = getpwuid(geteuid());
-    if (p)
-        snprintf(s->user, sizeof s->user, "%s", p->pw_name);
-    else
-        snprintf(s->user, sizeof s->user, "uid-%u", (unsigned)geteuid());
+    if (p) snprintf(s->user, sizeof s->user, "%s", p->pw_name);
+    else snprintf(s->user, sizeof s->user, "uid-%u", (unsigned)geteuid());
 }
 
 enum code server_open(struct server *s, const char *home, struct err *e)
@@ -66,17 +64,14 @@ enum code server_open(struct server *s, const char *home, struct err *e)
     s->mono_ms = read_clock(CLOCK_BOOTTIME);
     name_user(s);
     snprintf(path, sizeof path, "%s/coordinator.db", home);
-    if (!(s->rings = rings_make()))
-        return err_set(e, ERR_NOMEM, "out of memory");
-    if ((rc = store_open(&s->store, path, e)))
-        return rc;
+    if (!(s->rings = rings_make())) return err_set(e, ERR_NOMEM, "out of memory");
+    if ((rc = store_open(&s->store, path, e))) return rc;
     return load(s, e);
 }
 
 void server_close(struct server *s)
 {
-    for (int i = 0; i < SOCKETS; i++)
-        link_server_close(s->link[i]);
+    for (int i = 0; i < SOCKETS; i++) link_server_close(s->link[i]);
     core_free(s->core);
     store_close(s->store);
     rings_free(s->rings);
@@ -94,23 +89,29 @@ static void recover(struct server *s, const struct err *why)
 
 /* ---- one batch ---- */
 
-struct asked { struct message m; struct core_address from; };
-struct batch { struct asked *v; size_t n; struct arena arena; struct core_actions actions; };
+struct asked {
+    struct message m;
+    struct core_address from;
+};
+struct batch {
+    struct asked *v;
+    size_t n;
+    struct arena arena;
+    struct core_actions actions;
+};
 
 static void answer(struct server *s, const struct core_address *to, struct message *m)
 {
-    struct link_peer peer = { .n = to->n };
+    struct link_peer peer = {.n = to->n};
     struct err e;
     enum code rc;
 
-    if (to->socket >= SOCKETS)
-        return;
+    if (to->socket >= SOCKETS) return;
     memcpy(peer.id, to->peer, sizeof peer.id);
     m->id = to->id;
     rc = link_server_send(s->link[to->socket], &peer, m, &e);
     /* A peer that has left is no event; a message that cannot be written is a bug of ours. */
-    if (rc && rc != ERR_AGAIN)
-        log_line(LOG_WARN, "answer `%s`: %s", proto_name(m->kind), e.text);
+    if (rc && rc != ERR_AGAIN) log_line(LOG_WARN, "answer `%s`: %s", proto_name(m->kind), e.text);
 }
 
 static void refuse(struct server *s, const struct core_address *to, struct err *why)
@@ -130,8 +131,7 @@ static int allowed(struct server *s, const struct asked *q)
         err_set(&e, ERR_DENIED, "`%s` does not belong on this socket", proto_name(q->m.kind));
     else if (want == FROM_WORKER && !is_group)
         err_set(&e, ERR_DENIED, "a worker group's routing id is W and its nonce");
-    else
-        return 1;
+    else return 1;
     refuse(s, &q->from, &e);
     return 0;
 }
@@ -144,30 +144,31 @@ static void receive(struct server *s, int socket, struct batch *b)
     while (b->n < BATCH) {
         struct asked *q = &b->v[b->n];
         enum code rc = link_server_receive(s->link[socket], &from, &b->arena, &q->m, &e);
-        if (rc == ERR_AGAIN)
-            return;
+        if (rc == ERR_AGAIN) return;
         if (rc) {
             log_line(LOG_WARN, "%s socket: %s", socket == USERS ? "user" : "worker", e.text);
             continue;
         }
-        q->from = (struct core_address){ .n = from.n, .socket = (uint8_t)socket, .id = q->m.id };
+        q->from = (struct core_address){.n = from.n, .socket = (uint8_t)socket, .id = q->m.id};
         memcpy(q->from.peer, from.id, sizeof from.id);
         b->n += (size_t)allowed(s, q);
     }
 }
 
 /* The request without its id is what is kept and what tells two uses of a key apart. */
-static enum code canonical(const struct message *m, struct arena *a, struct core_event *ev, struct err *e)
+static enum code canonical(const struct message *m, struct arena *a, struct core_event *ev,
+                           struct err *e)
 {
     struct message copy = *m;
     enum code rc;
 
     copy.id = 0;
-    if ((rc = proto_encode(&copy, a, &ev->request, e)))
-        return rc;
+    if ((rc = proto_encode(&copy, a, &ev->request, e))) return rc;
     ev->digest = hash_bytes(ev->request.data, ev->request.n);
-    return ev->request.n > PROTO_REQUEST ? err_set(e, ERR_INPUT, "%s: a request of %zu bytes; at most %u",
-                                                   proto_name(m->kind), ev->request.n, PROTO_REQUEST) : OK;
+    return ev->request.n > PROTO_REQUEST
+               ? err_set(e, ERR_INPUT, "%s: a request of %zu bytes; at most %u",
+                         proto_name(m->kind), ev->request.n, PROTO_REQUEST)
+               : OK;
 }
 
 static int makes_something(enum msg_kind k)
@@ -177,15 +178,15 @@ static int makes_something(enum msg_kind k)
 
 static void step(struct server *s, struct batch *b, struct asked *q)
 {
-    struct core_event ev = { .type = CORE_MESSAGE, .message = &q->m, .from = q->from, .user = s->user };
+    struct core_event ev = {
+        .type = CORE_MESSAGE, .message = &q->m, .from = q->from, .user = s->user};
     struct err e;
 
     if (makes_something(q->m.kind) && canonical(&q->m, &b->arena, &ev, &e)) {
         refuse(s, &q->from, &e);
         return;
     }
-    if (q->from.socket == WORKERS)
-        memcpy(ev.group.v, q->from.peer + 1, HASH_BYTES);
+    if (q->from.socket == WORKERS) memcpy(ev.group.v, q->from.peer + 1, HASH_BYTES);
     core_step(s->core, &ev, s->now_ms, &b->actions);
 }
 
@@ -195,9 +196,7 @@ static void tell(struct server *s, struct batch *b, struct core_tell *t)
     struct err e;
 
     switch (t->type) {
-    case TELL_ANSWER:
-        answer(s, &t->to, &t->answer);
-        break;
+    case TELL_ANSWER: answer(s, &t->to, &t->answer); break;
     case TELL_STAGE:
         if (stage_message(s, t->job, t->stage, t->epoch, &b->arena, &m, &e)) {
             log_line(LOG_ERROR, "stage %s of job %llu: %s", proto_stage_kind((uint64_t)t->stage),
@@ -207,9 +206,7 @@ static void tell(struct server *s, struct batch *b, struct core_tell *t)
             answer(s, &t->to, &m);
         }
         break;
-    case TELL_PROGRESS:
-        rings_add(s->rings, t->job, &t->event);
-        break;
+    case TELL_PROGRESS: rings_add(s->rings, t->job, &t->event); break;
     }
 }
 
@@ -226,19 +223,18 @@ static void log_puts(const struct core_actions *a)
 /* Makes the actions durable, then carries them out. 0: nothing of them happened. */
 static int carry_out(struct server *s, struct batch *b)
 {
-    struct err e = { 0 };
-    enum code rc = b->actions.failed ? err_set(&e, ERR_NOMEM, "out of memory") : store_apply(s->store, &b->actions, &e);
+    struct err e = {0};
+    enum code rc = b->actions.failed ? err_set(&e, ERR_NOMEM, "out of memory")
+                                     : store_apply(s->store, &b->actions, &e);
 
     if (rc) {
         for (size_t i = 0; i < b->n; i++)
-            if (!answer_knows(b->v[i].m.kind))
-                refuse(s, &b->v[i].from, &e);
+            if (!answer_knows(b->v[i].m.kind)) refuse(s, &b->v[i].from, &e);
         recover(s, &e);
         return 0;
     }
     log_puts(&b->actions);
-    for (size_t i = 0; i < b->actions.n_tells; i++)
-        tell(s, b, &b->actions.tells[i]);
+    for (size_t i = 0; i < b->actions.n_tells; i++) tell(s, b, &b->actions.tells[i]);
     return 1;
 }
 
@@ -247,10 +243,8 @@ static void answer_question(struct server *s, struct batch *b, struct asked *q)
     struct message m;
     struct err e;
 
-    if (answer_make(s, &q->m, &b->arena, &m, &e))
-        refuse(s, &q->from, &e);
-    else
-        answer(s, &q->from, &m);
+    if (answer_make(s, &q->m, &b->arena, &m, &e)) refuse(s, &q->from, &e);
+    else answer(s, &q->from, &m);
 }
 
 static void batch_fini(struct batch *b)
@@ -271,49 +265,42 @@ static int wait_for(struct server *s, int timeout_ms)
 
 static void try_again(struct server *s)
 {
-    if (s->core || s->now_ms < s->retry_ms)
-        return;
+    if (s->core || s->now_ms < s->retry_ms) return;
     s->retry_ms = s->now_ms + RETRY_MS;
-    if (load(s, &s->trouble) == OK)
-        log_line(LOG_INFO, "the database can be read again");
+    if (load(s, &s->trouble) == OK) log_line(LOG_INFO, "the database can be read again");
 }
 
 void server_turn(struct server *s, int timeout_ms)
 {
-    struct batch b = { .v = mem_alloc(BATCH, sizeof *b.v) };
-    struct core_event tick = { .type = CORE_TICK };
-    int ready[SOCKETS] = { 0 };
+    struct batch b = {.v = mem_alloc(BATCH, sizeof *b.v)};
+    struct core_event tick = {.type = CORE_TICK};
+    int ready[SOCKETS] = {0};
     struct err e;
 
     if (link_server_wait(s->link, SOCKETS, wait_for(s, timeout_ms), ready, &e))
         log_line(LOG_ERROR, "%s", e.text);
     server_now(s);
     for (int i = 0; b.v && i < SOCKETS; i++)
-        if (ready[i])
-            receive(s, i, &b);
+        if (ready[i]) receive(s, i, &b);
     try_again(s);
     for (size_t i = 0; s->core && i < b.n; i++)
-        if (!answer_knows(b.v[i].m.kind))
-            step(s, &b, &b.v[i]);
+        if (!answer_knows(b.v[i].m.kind)) step(s, &b, &b.v[i]);
     if (s->core) {
         core_step(s->core, &tick, s->now_ms, &b.actions);
         carry_out(s, &b);
     }
     for (size_t i = 0; i < b.n; i++) {
-        if (!s->core)
-            refuse(s, &b.v[i].from, &s->trouble);
-        else if (answer_knows(b.v[i].m.kind))
-            answer_question(s, &b, &b.v[i]);
+        if (!s->core) refuse(s, &b.v[i].from, &s->trouble);
+        else if (answer_knows(b.v[i].m.kind)) answer_question(s, &b, &b.v[i]);
     }
-    if (b.n == 0)
-        store_tidy(s->store);
+    if (b.n == 0) store_tidy(s->store);
     batch_fini(&b);
 }
 
 /* An event of our own, outside the sockets. */
 static void own_event(struct server *s, struct core_event *ev)
 {
-    struct batch b = { 0 };
+    struct batch b = {0};
 
     if (s->core) {
         core_step(s->core, ev, server_now(s), &b.actions);
@@ -324,13 +311,14 @@ static void own_event(struct server *s, struct core_event *ev)
 
 void server_stop(struct server *s, int drain)
 {
-    struct message m = { .kind = MSG_stop, .stop.drain = (uint64_t)drain };
-    struct core_event ev = { .type = CORE_MESSAGE, .message = &m, .user = s->user, .from = { .socket = NOBODY } };
+    struct message m = {.kind = MSG_stop, .stop.drain = (uint64_t)drain};
+    struct core_event ev = {
+        .type = CORE_MESSAGE, .message = &m, .user = s->user, .from = {.socket = NOBODY}};
     own_event(s, &ev);
 }
 
 void server_group_lost(struct server *s, struct hash nonce)
 {
-    struct core_event ev = { .type = CORE_GROUP_LOST, .group = nonce };
+    struct core_event ev = {.type = CORE_GROUP_LOST, .group = nonce};
     own_event(s, &ev);
 }

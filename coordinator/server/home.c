@@ -11,7 +11,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum code home_path(const struct home *h, const char *rest, char *out, unsigned long bytes, struct err *e)
+enum code home_path(const struct home *h, const char *rest, char *out, unsigned long bytes,
+                    struct err *e)
 {
     int n = snprintf(out, bytes, "%s/%s", h->path, rest);
     if (n < 0 || (unsigned long)n >= bytes)
@@ -25,10 +26,8 @@ static enum code resolve(struct home *h, const char *path, struct err *e)
     char full[PATH_MAX];
     enum code rc;
 
-    if ((rc = file_make_dirs(path, e)))
-        return rc;
-    if (!realpath(path, full))
-        return err_errno(e, "home %s", path);
+    if ((rc = file_make_dirs(path, e))) return rc;
+    if (!realpath(path, full)) return err_errno(e, "home %s", path);
     if (strlen(full) >= sizeof h->path - 64)
         return err_set(e, ERR_USAGE, "home %s: the path is too long", path);
     memcpy(h->path, full, strlen(full) + 1);
@@ -37,7 +36,7 @@ static enum code resolve(struct home *h, const char *path, struct err *e)
 
 static enum code make_folders(const struct home *h, struct err *e)
 {
-    static const char *const folders[] = { "objects", "checkpoints", "run", "log" };
+    static const char *const folders[] = {"objects", "checkpoints", "run", "log"};
     char path[PATH_MAX];
     enum code rc;
 
@@ -53,32 +52,27 @@ static enum code lock(struct home *h, struct err *e)
     struct bytes b;
     enum code rc;
 
-    if ((rc = home_path(h, "run/coordinator.lock", path, sizeof path, e)))
-        return rc;
+    if ((rc = home_path(h, "run/coordinator.lock", path, sizeof path, e))) return rc;
     h->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (h->lock < 0)
-        return err_errno(e, "%s", path);
-    if (flock(h->lock, LOCK_EX | LOCK_NB) == 0)
-        return OK;
-    if (errno != EWOULDBLOCK)
-        return err_errno(e, "%s", path);
+    if (h->lock < 0) return err_errno(e, "%s", path);
+    if (flock(h->lock, LOCK_EX | LOCK_NB) == 0) return OK;
+    if (errno != EWOULDBLOCK) return err_errno(e, "%s", path);
     home_path(h, "run/coordinator.pid", path, sizeof path, NULL);
     if (file_read(path, sizeof text - 1, &b, NULL) == OK) {
         memcpy(text, b.data, b.n);
         text[strcspn(text, "\n")] = '\0';
         free(b.data);
     }
-    return err_set(e, ERR_EXISTS, "a coordinator serves %s already%s%s: `engram down` stops it", h->path,
-                   text[0] ? ", pid " : "", text);
+    return err_set(e, ERR_EXISTS, "a coordinator serves %s already%s%s: `engram down` stops it",
+                   h->path, text[0] ? ", pid " : "", text);
 }
 
 enum code home_open(struct home *h, const char *path, struct err *e)
 {
     enum code rc;
 
-    *h = (struct home){ .lock = -1 };
-    if ((rc = resolve(h, path, e)) || (rc = make_folders(h, e)))
-        return rc;
+    *h = (struct home){.lock = -1};
+    if ((rc = resolve(h, path, e)) || (rc = make_folders(h, e))) return rc;
     if ((rc = lock(h, e)) && h->lock >= 0) {
         close(h->lock);
         h->lock = -1;
@@ -99,10 +93,8 @@ void home_close(struct home *h)
 {
     char path[PATH_MAX];
 
-    if (h->lock < 0)
-        return;
-    if (home_path(h, "run/coordinator.pid", path, sizeof path, NULL) == OK)
-        unlink(path);
+    if (h->lock < 0) return;
+    if (home_path(h, "run/coordinator.pid", path, sizeof path, NULL) == OK) unlink(path);
     close(h->lock);
     h->lock = -1;
 }

@@ -19,6 +19,7 @@
 
 enum { TURN_MS = 200, LINGER_MS = 500, HARD_STOP_MS = 15000 };
 
+/* clang-format off */
 static const char HELP[] =
     "engram-coordinator - keeps concepts in order and hands stages to worker groups\n"
     "\n"
@@ -32,8 +33,13 @@ static const char HELP[] =
     "\n"
     "Signals: TERM or INT lets running stages end, then leaves; the second one does not wait. `engram up` starts it,\n"
     "`engram down` stops it. Exit status: 0, 2 usage, 3 home taken or damaged, 4 environment.\n";
+/* clang-format on */
 
-struct options { const char *home; int ranks, foreground, no_workers; int64_t term_ms; };
+struct options {
+    const char *home;
+    int ranks, foreground, no_workers;
+    int64_t term_ms;
+};
 
 static volatile sig_atomic_t signals;
 
@@ -45,11 +51,16 @@ static void on_signal(int n)
 
 static enum code read_options(int argc, char **argv, struct options *o, struct err *e)
 {
-    static const struct option names[] = { { "home", 1, 0, 'd' }, { "ranks", 1, 0, 'n' }, { "foreground", 0, 0, 'f' },
-        { "no-workers", 0, 0, 'w' }, { "term-ms", 1, 0, 't' }, { "help", 0, 0, 'h' }, { 0, 0, 0, 0 } };
+    static const struct option names[] = {{"home", 1, 0, 'd'},
+                                          {"ranks", 1, 0, 'n'},
+                                          {"foreground", 0, 0, 'f'},
+                                          {"no-workers", 0, 0, 'w'},
+                                          {"term-ms", 1, 0, 't'},
+                                          {"help", 0, 0, 'h'},
+                                          {0, 0, 0, 0}};
     long long term = 0;
 
-    *o = (struct options){ .ranks = 2 };
+    *o = (struct options){.ranks = 2};
     for (int c; (c = getopt_long(argc, argv, "h", names, NULL)) != -1;) {
         switch (c) {
         case 'd': o->home = optarg; break;
@@ -62,9 +73,9 @@ static enum code read_options(int argc, char **argv, struct options *o, struct e
         }
     }
     if (optind < argc)
-        return err_set(e, ERR_USAGE, "`%s` is no option; see engram-coordinator --help", argv[optind]);
-    if (!o->home)
-        return err_set(e, ERR_USAGE, "--home is needed; see engram-coordinator --help");
+        return err_set(e, ERR_USAGE, "`%s` is no option; see engram-coordinator --help",
+                       argv[optind]);
+    if (!o->home) return err_set(e, ERR_USAGE, "--home is needed; see engram-coordinator --help");
     if (o->ranks < 1 || o->ranks > 4096)
         return err_set(e, ERR_USAGE, "--ranks %d: expected 1 to 4096", o->ranks);
     if (term < 0 || (term && term < 100))
@@ -82,8 +93,7 @@ static enum code detach(int *ready, struct err *e)
     char line[sizeof e->text] = "";
     pid_t pid;
 
-    if (pipe2(ends, O_CLOEXEC) || (pid = fork()) < 0)
-        return err_errno(e, "fork");
+    if (pipe2(ends, O_CLOEXEC) || (pid = fork()) < 0) return err_errno(e, "fork");
     if (pid == 0) {
         setsid();
         close(ends[0]);
@@ -92,24 +102,22 @@ static enum code detach(int *ready, struct err *e)
     }
     close(ends[1]);
     ssize_t n = read(ends[0], line, sizeof line - 1);
-    if (n > 1)
-        fprintf(stderr, "engram-coordinator: %s\n", line + 1);
+    if (n > 1) fprintf(stderr, "engram-coordinator: %s\n", line + 1);
     else if (n < 1)
-        fprintf(stderr, "engram-coordinator: it ended at once; see log/coordinator.log in its home\n");
+        fprintf(stderr,
+                "engram-coordinator: it ended at once; see log/coordinator.log in its home\n");
     _exit(n < 1 ? 1 : line[0]);
 }
 
 static void say_ready(int *ready, int status, const char *line)
 {
-    char text[1 + sizeof ((struct err *)0)->text];
+    char text[1 + sizeof((struct err *)0)->text];
     size_t n = strlen(line);
 
-    if (*ready < 0)
-        return;
+    if (*ready < 0) return;
     text[0] = (char)status;
     memcpy(text + 1, line, n + 1);
-    if (write(*ready, text, n ? n + 2 : 1) < 0)
-        log_line(LOG_WARN, "nobody waits for the start");
+    if (write(*ready, text, n ? n + 2 : 1) < 0) log_line(LOG_WARN, "nobody waits for the start");
     close(*ready);
     *ready = -1;
 }
@@ -120,12 +128,10 @@ static enum code log_to_file(const struct home *h, struct err *e)
     enum code rc = home_path(h, "log/coordinator.log", path, sizeof path, e);
     int in, out;
 
-    if (rc)
-        return rc;
+    if (rc) return rc;
     in = open("/dev/null", O_RDONLY | O_CLOEXEC);
     out = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (in < 0 || out < 0)
-        return err_errno(e, "%s", path);
+    if (in < 0 || out < 0) return err_errno(e, "%s", path);
     dup2(in, 0);
     dup2(out, 1);
     dup2(out, 2);
@@ -136,7 +142,7 @@ static enum code log_to_file(const struct home *h, struct err *e)
 
 static void handle_signals(void)
 {
-    struct sigaction s = { .sa_handler = on_signal };        /* no SA_RESTART: a wait ends */
+    struct sigaction s = {.sa_handler = on_signal}; /* no SA_RESTART: a wait ends */
 
     sigaction(SIGTERM, &s, NULL);
     sigaction(SIGINT, &s, NULL);
@@ -146,15 +152,16 @@ static void handle_signals(void)
 
 /* ---- sockets ---- */
 
-static enum code serve(struct server *s, const struct home *h, char worker_endpoint[PATH_MAX], struct err *e)
+static enum code serve(struct server *s, const struct home *h, char worker_endpoint[PATH_MAX],
+                       struct err *e)
 {
     char path[PATH_MAX - 8], endpoint[PATH_MAX];
     enum code rc;
 
-    if ((rc = home_path(h, "run/engram.sock", path, sizeof path, e)))
-        return rc;
+    if ((rc = home_path(h, "run/engram.sock", path, sizeof path, e))) return rc;
     snprintf(endpoint, sizeof endpoint, "ipc://%s", path);
-    if ((rc = link_serve(&s->link[USERS], endpoint, e)) || (rc = home_path(h, "run/worker.sock", path, sizeof path, e)))
+    if ((rc = link_serve(&s->link[USERS], endpoint, e)) ||
+        (rc = home_path(h, "run/worker.sock", path, sizeof path, e)))
         return rc;
     snprintf(worker_endpoint, PATH_MAX, "ipc://%s", path);
     return link_serve(&s->link[WORKERS], worker_endpoint, e);
@@ -162,7 +169,10 @@ static enum code serve(struct server *s, const struct home *h, char worker_endpo
 
 /* ---- the loop ---- */
 
-struct groups { const struct launcher_table *table; struct launcher *l; };
+struct groups {
+    const struct launcher_table *table;
+    struct launcher *l;
+};
 
 static const char *launch_trouble(void *self)
 {
@@ -175,11 +185,9 @@ static void look_after_groups(struct server *s, struct groups *g, int want)
     struct hash lost[LAUNCH_LOST];
     int n = 0;
 
-    if (!g->l)
-        return;
+    if (!g->l) return;
     g->table->poll(g->l, s->now_ms, want, lost, &n);
-    for (int i = 0; i < n; i++)
-        server_group_lost(s, lost[i]);
+    for (int i = 0; i < n; i++) server_group_lost(s, lost[i]);
 }
 
 /* Stopping: stages end or are put back, groups hear `end`, the launcher makes sure, a moment for the last answers. */
@@ -187,12 +195,9 @@ static int may_leave(struct server *s, struct groups *g, int drain, int64_t sinc
 {
     int64_t waited = s->now_ms - since_ms;
 
-    if (s->core && core_leased(s->core) && (drain || waited < HARD_STOP_MS))
-        return 0;
-    if (g->l)
-        g->table->stop(g->l, s->now_ms);
-    if (g->l && g->table->running(g->l) && waited < 2 * HARD_STOP_MS)
-        return 0;
+    if (s->core && core_leased(s->core) && (drain || waited < HARD_STOP_MS)) return 0;
+    if (g->l) g->table->stop(g->l, s->now_ms);
+    if (g->l && g->table->running(g->l) && waited < 2 * HARD_STOP_MS) return 0;
     return waited >= LINGER_MS;
 }
 
@@ -205,7 +210,8 @@ static void loop(struct server *s, struct groups *g)
         server_turn(s, TURN_MS);
         if (heard < signals) {
             heard = signals;
-            log_line(LOG_INFO, heard > 1 ? "asked twice to stop: not waiting for stages" : "asked to stop: running stages may end");
+            log_line(LOG_INFO, heard > 1 ? "asked twice to stop: not waiting for stages"
+                                         : "asked to stop: running stages may end");
             server_stop(s, heard < 2);
         }
         if (!stopping && (heard || (s->core && core_stopping(s->core)))) {
@@ -222,28 +228,25 @@ static void loop(struct server *s, struct groups *g)
 
 static enum code run(const struct options *o, struct home *h, int *ready, struct err *e)
 {
-    struct server s = { .settings.term_ms = o->term_ms };
-    struct groups g = { .table = launcher_mpirun() };
+    struct server s = {.settings.term_ms = o->term_ms};
+    struct groups g = {.table = launcher_mpirun()};
     char endpoint[PATH_MAX];
-    struct launch_options launch = { .home = h->path, .endpoint = endpoint, .ranks = o->ranks };
+    struct launch_options launch = {.home = h->path, .endpoint = endpoint, .ranks = o->ranks};
     enum code rc;
 
-    if ((rc = server_open(&s, h->path, e)) || (rc = serve(&s, h, endpoint, e)))
-        goto close_server;
-    if (!o->no_workers && (rc = g.table->open(&g.l, &launch, e)))
-        goto close_server;
+    if ((rc = server_open(&s, h->path, e)) || (rc = serve(&s, h, endpoint, e))) goto close_server;
+    if (!o->no_workers && (rc = g.table->open(&g.l, &launch, e))) goto close_server;
     s.launch_trouble = launch_trouble;
     s.launch_self = &g;
-    if ((rc = home_write_pid(h, e)))
-        goto close_launcher;
+    if ((rc = home_write_pid(h, e))) goto close_launcher;
     handle_signals();
-    log_line(LOG_INFO, "engram-coordinator " ENGRAM_VERSION " serves %s, pid %d", h->path, (int)getpid());
+    log_line(LOG_INFO, "engram-coordinator " ENGRAM_VERSION " serves %s, pid %d", h->path,
+             (int)getpid());
     say_ready(ready, 0, "");
     loop(&s, &g);
     log_line(LOG_INFO, "stopped");
 close_launcher:
-    if (g.l)
-        g.table->close(g.l);
+    if (g.l) g.table->close(g.l);
 close_server:
     server_close(&s);
     return rc;
@@ -252,25 +255,19 @@ close_server:
 int main(int argc, char **argv)
 {
     struct options o;
-    struct home h = { .lock = -1 };
-    struct err e = { 0 };
+    struct home h = {.lock = -1};
+    struct err e = {0};
     int ready = -1;
     enum code rc = read_options(argc, argv, &o, &e);
 
     log_open("coordinator", LOG_INFO);
     umask(077);
-    if (!rc && !o.foreground)
-        rc = detach(&ready, &e);
-    if (!rc)
-        rc = home_open(&h, o.home, &e);
-    if (!rc && !o.foreground)
-        rc = log_to_file(&h, &e);
-    if (!rc)
-        rc = run(&o, &h, &ready, &e);
-    if (rc && ready >= 0)
-        say_ready(&ready, err_exit_status(rc), e.text);
-    else if (rc)
-        fprintf(stderr, "engram-coordinator: %s\n", e.text);
+    if (!rc && !o.foreground) rc = detach(&ready, &e);
+    if (!rc) rc = home_open(&h, o.home, &e);
+    if (!rc && !o.foreground) rc = log_to_file(&h, &e);
+    if (!rc) rc = run(&o, &h, &ready, &e);
+    if (rc && ready >= 0) say_ready(&ready, err_exit_status(rc), e.text);
+    else if (rc) fprintf(stderr, "engram-coordinator: %s\n", e.text);
     home_close(&h);
     return rc ? err_exit_status(rc) : 0;
 }

@@ -7,13 +7,16 @@
 enum { JOBS = 128, ROWS_KEPT = 64 };
 
 struct ring {
-    uint64_t job, used;               /* used: when, by a counter; 0: free */
+    uint64_t job, used; /* used: when, by a counter; 0: free */
     struct event_row row[ROWS_KEPT];
-    char *text[ROWS_KEPT];            /* owned */
-    size_t next;                      /* the oldest row stands there */
+    char *text[ROWS_KEPT]; /* owned */
+    size_t next;           /* the oldest row stands there */
 };
 
-struct rings { struct ring ring[JOBS]; uint64_t clock; };
+struct rings {
+    struct ring ring[JOBS];
+    uint64_t clock;
+};
 
 struct rings *rings_make(void)
 {
@@ -22,15 +25,13 @@ struct rings *rings_make(void)
 
 static void ring_clear(struct ring *r)
 {
-    for (size_t i = 0; i < ROWS_KEPT; i++)
-        free(r->text[i]);
+    for (size_t i = 0; i < ROWS_KEPT; i++) free(r->text[i]);
     memset(r, 0, sizeof *r);
 }
 
 void rings_free(struct rings *r)
 {
-    for (size_t i = 0; r && i < JOBS; i++)
-        ring_clear(&r->ring[i]);
+    for (size_t i = 0; r && i < JOBS; i++) ring_clear(&r->ring[i]);
     free(r);
 }
 
@@ -40,10 +41,8 @@ static struct ring *ring_for(struct rings *r, uint64_t job)
     struct ring *oldest = &r->ring[0];
 
     for (size_t i = 0; i < JOBS; i++) {
-        if (r->ring[i].used && r->ring[i].job == job)
-            return &r->ring[i];
-        if (r->ring[i].used < oldest->used)
-            oldest = &r->ring[i];
+        if (r->ring[i].used && r->ring[i].job == job) return &r->ring[i];
+        if (r->ring[i].used < oldest->used) oldest = &r->ring[i];
     }
     ring_clear(oldest);
     oldest->job = job;
@@ -55,8 +54,7 @@ void rings_add(struct rings *r, uint64_t job, const struct event_row *row)
     struct ring *g = ring_for(r, job);
     char *text = strdup(row->text);
 
-    if (!text)
-        return;
+    if (!text) return;
     g->used = ++r->clock;
     free(g->text[g->next]);
     g->row[g->next] = *row;
@@ -68,12 +66,10 @@ void rings_read(const struct rings *r, uint64_t job, uint64_t after, struct even
 {
     for (size_t i = 0; i < JOBS; i++) {
         const struct ring *g = &r->ring[i];
-        if (!g->used || g->job != job)
-            continue;
+        if (!g->used || g->job != job) continue;
         for (size_t k = 0; k < ROWS_KEPT && rows->n < PROTO_ROWS; k++) {
             size_t at = (g->next + k) % ROWS_KEPT;
-            if (!g->text[at] || g->row[at].seq <= after)
-                continue;
+            if (!g->text[at] || g->row[at].seq <= after) continue;
             rows->v[rows->n] = g->row[at];
             rows->v[rows->n++].text = g->text[at];
         }

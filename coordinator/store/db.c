@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/vfs.h>
 
-enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x456e6772 };        /* "Engr" */
+enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x456e6772 }; /* "Engr" */
 
 extern const char schema_start[] __asm__("_binary_coordinator_store_schema_sql_start");
 extern const char schema_end[] __asm__("_binary_coordinator_store_schema_sql_end");
@@ -25,25 +25,38 @@ enum code db_error(const struct store *s, struct err *e, const char *what)
     switch (rc & 0xff) {
     case SQLITE_FULL: c = ERR_FULL; break;
     case SQLITE_NOMEM: c = ERR_NOMEM; break;
-    case SQLITE_CORRUPT: case SQLITE_NOTADB: c = ERR_CORRUPT; break;
-    case SQLITE_BUSY: case SQLITE_LOCKED: c = ERR_ENVIRONMENT; break;
-    case SQLITE_PERM: case SQLITE_AUTH: case SQLITE_READONLY: c = ERR_DENIED; break;
-    case SQLITE_CONSTRAINT: case SQLITE_MISUSE: case SQLITE_RANGE: case SQLITE_MISMATCH: case SQLITE_ERROR:
-        c = ERR_INTERNAL; break;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: c = ERR_CORRUPT; break;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: c = ERR_ENVIRONMENT; break;
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+    case SQLITE_READONLY: c = ERR_DENIED; break;
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISUSE:
+    case SQLITE_RANGE:
+    case SQLITE_MISMATCH:
+    case SQLITE_ERROR: c = ERR_INTERNAL; break;
     default: c = ERR_IO; break;
     }
-    return err_set(e, c, "%s: %s: %s", s->path, what, s->db ? sqlite3_errmsg(s->db) : "out of memory");
+    return err_set(e, c, "%s: %s: %s", s->path, what,
+                   s->db ? sqlite3_errmsg(s->db) : "out of memory");
 }
 
 /* ---- opening ---- */
 
-struct network { long type; const char *name; };
+struct network {
+    long type;
+    const char *name;
+};
 
+/* clang-format off */
 static const struct network networks[] = {
     { 0x6969, "NFS" }, { 0x517b, "SMB" }, { 0xff534d42, "CIFS" }, { 0xfe534d42, "SMB2" }, { 0x5346414f, "AFS" },
     { 0x0bd00bd0, "Lustre" }, { 0x47504653, "GPFS" }, { 0x19830326, "BeeGFS" }, { 0x00c36400, "Ceph" },
     { 0x01021997, "9P" }, { 0x01161970, "GFS2" }, { 0x7461636f, "OCFS2" }, { 0x013111a8, "IBRIX" },
 };
+/* clang-format on */
 
 static enum code refuse_network(const char *path, struct err *e)
 {
@@ -51,16 +64,15 @@ static enum code refuse_network(const char *path, struct err *e)
     struct statfs st;
     enum code rc = OK;
 
-    if (!dir)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    if (slash)
-        *slash = '\0';
-    if (statfs(slash && slash != dir ? dir : slash ? "/" : ".", &st))
-        rc = err_errno(e, "%s", dir);
+    if (!dir) return err_set(e, ERR_NOMEM, "out of memory");
+    if (slash) *slash = '\0';
+    if (statfs(slash && slash != dir ? dir : slash ? "/" : ".", &st)) rc = err_errno(e, "%s", dir);
     for (size_t i = 0; rc == OK && i < sizeof networks / sizeof *networks; i++)
         if ((long)(st.f_type & 0xffffffff) == networks[i].type)
-            rc = err_set(e, ERR_ENVIRONMENT, "%s lies on %s, a network file system, where the database is not safe: "
-                         "choose a --home on a local disk", path, networks[i].name);
+            rc = err_set(e, ERR_ENVIRONMENT,
+                         "%s lies on %s, a network file system, where the database is not safe: "
+                         "choose a --home on a local disk",
+                         path, networks[i].name);
     free(dir);
     return rc;
 }
@@ -85,8 +97,7 @@ static enum code pragma_int(struct store *s, const char *sql, int64_t *out, stru
 
     if (sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) || sqlite3_step(st) != SQLITE_ROW)
         rc = db_error(s, e, sql);
-    else
-        *out = sqlite3_column_int64(st, 0);
+    else *out = sqlite3_column_int64(st, 0);
     sqlite3_finalize(st);
     return rc;
 }
@@ -97,14 +108,13 @@ static enum code make_schema(struct store *s, struct err *e)
     char *sql = mem_alloc(n + 1, 1);
     enum code rc;
 
-    if (!sql)
-        return err_set(e, ERR_NOMEM, "out of memory");
+    if (!sql) return err_set(e, ERR_NOMEM, "out of memory");
     memcpy(sql, schema_start, n);
     rc = run_text(s, "BEGIN EXCLUSIVE", "make the schema", e);
+    if (!rc) rc = run_text(s, sql, "make the schema", e);
     if (!rc)
-        rc = run_text(s, sql, "make the schema", e);
-    if (!rc)
-        rc = run_text(s, "PRAGMA user_version = 1; PRAGMA application_id = 1164863346; COMMIT", "make the schema", e);
+        rc = run_text(s, "PRAGMA user_version = 1; PRAGMA application_id = 1164863346; COMMIT",
+                      "make the schema", e);
     free(sql);
     return rc;
 }
@@ -114,16 +124,18 @@ static enum code check_schema(struct store *s, struct err *e)
     int64_t version = 0, app = 0, tables = 0;
     enum code rc;
 
-    if ((rc = pragma_int(s, "PRAGMA user_version", &version, e)) || (rc = pragma_int(s, "PRAGMA application_id", &app, e))
-        || (rc = pragma_int(s, "SELECT count(*) FROM sqlite_schema", &tables, e)))
+    if ((rc = pragma_int(s, "PRAGMA user_version", &version, e)) ||
+        (rc = pragma_int(s, "PRAGMA application_id", &app, e)) ||
+        (rc = pragma_int(s, "SELECT count(*) FROM sqlite_schema", &tables, e)))
         return rc;
-    if (version == 0 && tables == 0)
-        return make_schema(s, e);
+    if (version == 0 && tables == 0) return make_schema(s, e);
     if (app != APPLICATION_ID)
         return err_set(e, ERR_CORRUPT, "%s is a database, but not Engram's", s->path);
     if (version != SCHEMA_VERSION)
-        return err_set(e, ERR_ENVIRONMENT, "%s has schema version %lld, this program knows %d: use the Engram that wrote it",
-                       s->path, (long long)version, SCHEMA_VERSION);
+        return err_set(
+            e, ERR_ENVIRONMENT,
+            "%s has schema version %lld, this program knows %d: use the Engram that wrote it",
+            s->path, (long long)version, SCHEMA_VERSION);
     return OK;
 }
 
@@ -132,20 +144,21 @@ enum code db_open(struct store *s, struct err *e)
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     enum code rc;
 
-    if ((rc = refuse_network(s->path, e)))
-        return rc;
-    if (sqlite3_open_v2(s->path, &s->db, flags, NULL))
-        return db_error(s, e, "open");
+    if ((rc = refuse_network(s->path, e))) return rc;
+    if (sqlite3_open_v2(s->path, &s->db, flags, NULL)) return db_error(s, e, "open");
     sqlite3_extended_result_codes(s->db, 1);
     sqlite3_busy_timeout(s->db, 5000);
-    if ((rc = run_text(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-                       " PRAGMA wal_autocheckpoint = 0; PRAGMA trusted_schema = OFF", "settings", e)))
+    if ((rc = run_text(
+             s,
+             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+             " PRAGMA wal_autocheckpoint = 0; PRAGMA trusted_schema = OFF",
+             "settings", e)))
         return rc;
     sqlite3_wal_hook(s->db, on_wal, s);
-    if ((rc = check_schema(s, e)))
-        return rc;
+    if ((rc = check_schema(s, e))) return rc;
     for (int i = 0; i < SQL_COUNT; i++)
-        if (sqlite3_prepare_v3(s->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statement[i], NULL))
+        if (sqlite3_prepare_v3(s->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statement[i],
+                               NULL))
             return db_error(s, e, texts[i]);
     return OK;
 }
@@ -154,13 +167,12 @@ enum code db_open(struct store *s, struct err *e)
 
 struct query query_begin(struct store *s, enum sql sql, const char *what, struct err *e)
 {
-    return (struct query){ .store = s, .statement = s->statement[sql], .err = e, .what = what };
+    return (struct query){.store = s, .statement = s->statement[sql], .err = e, .what = what};
 }
 
 static void bound(struct query *q, int failed)
 {
-    if (failed && !q->code)
-        q->code = db_error(q->store, q->err, q->what);
+    if (failed && !q->code) q->code = db_error(q->store, q->err, q->what);
 }
 
 void query_i64(struct query *q, int64_t v)
@@ -201,8 +213,7 @@ int query_row(struct query *q)
     int rc = q->code ? SQLITE_DONE : sqlite3_step(q->statement);
 
     q->column = 0;
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-        q->code = db_error(q->store, q->err, q->what);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) q->code = db_error(q->store, q->err, q->what);
     return rc == SQLITE_ROW;
 }
 
@@ -231,18 +242,18 @@ struct slice query_get_blob(struct query *q)
 {
     const void *data = sqlite3_column_blob(q->statement, q->column);
     int n = sqlite3_column_bytes(q->statement, q->column++);
-    return (struct slice){ data, data ? (size_t)n : 0 };
+    return (struct slice){data, data ? (size_t)n : 0};
 }
 
 struct hash query_get_hash(struct query *q)
 {
     struct slice s = query_get_blob(q);
-    struct hash h = { { 0 } };
+    struct hash h = {{0}};
 
     if (s.n != HASH_BYTES && !q->code)
-        q->code = err_set(q->err, ERR_CORRUPT, "%s: %s: a hash of %zu bytes", q->store->path, q->what, s.n);
-    if (s.n == HASH_BYTES)
-        memcpy(h.v, s.data, HASH_BYTES);
+        q->code = err_set(q->err, ERR_CORRUPT, "%s: %s: a hash of %zu bytes", q->store->path,
+                          q->what, s.n);
+    if (s.n == HASH_BYTES) memcpy(h.v, s.data, HASH_BYTES);
     return h;
 }
 

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TIDY_PAGES = 1000 };           /* 4 MB of write-ahead log; a checkpoint of that takes some tens of ms */
+enum {
+    TIDY_PAGES = 1000
+}; /* 4 MB of write-ahead log; a checkpoint of that takes some tens of ms */
 
 enum code store_open(struct store **out, const char *path, struct err *e)
 {
@@ -12,8 +14,7 @@ enum code store_open(struct store **out, const char *path, struct err *e)
     enum code rc;
 
     *out = NULL;
-    if (s)
-        s->path = strdup(path);
+    if (s) s->path = strdup(path);
     if (!s || !s->path) {
         free(s);
         return err_set(e, ERR_NOMEM, "out of memory");
@@ -28,10 +29,8 @@ enum code store_open(struct store **out, const char *path, struct err *e)
 
 void store_close(struct store *s)
 {
-    if (!s)
-        return;
-    for (int i = 0; i < SQL_COUNT; i++)
-        sqlite3_finalize(s->statement[i]);
+    if (!s) return;
+    for (int i = 0; i < SQL_COUNT; i++) sqlite3_finalize(s->statement[i]);
     sqlite3_close(s->db);
     free(s->path);
     free(s);
@@ -39,8 +38,7 @@ void store_close(struct store *s)
 
 void store_tidy(struct store *s)
 {
-    if (s->wal_pages < TIDY_PAGES)
-        return;
+    if (s->wal_pages < TIDY_PAGES) return;
     /* May fail (disk full): the log is as durable as the database, and the next time tries again. */
     sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     s->wal_pages = 0;
@@ -53,7 +51,7 @@ static enum code put_lineage(struct store *s, const struct core_put *p, struct e
     const struct core_lineage *l = p->lineage;
     const struct msg_lineage_create *m = &p->message->lineage_create;
     struct query q = query_begin(s, SQL_ADD_LINEAGE, "add lineage", e);
-    struct hash none = { { 0 } };
+    struct hash none = {{0}};
 
     query_u64(&q, l->id);
     query_text(&q, l->name);
@@ -62,7 +60,7 @@ static enum code put_lineage(struct store *s, const struct core_put *p, struct e
     query_hash(&q, l->digest);
     query_text(&q, m->base_path);
     query_hash(&q, m->base_hash);
-    query_hash(&q, none);             /* a commit in the same batch moves it */
+    query_hash(&q, none); /* a commit in the same batch moves it */
     query_i64(&q, l->created_ms);
     return query_run(&q);
 }
@@ -71,10 +69,9 @@ static enum code add_job(struct store *s, const struct core_put *p, struct err *
 {
     const struct core_job *j = p->job;
     struct query q = query_begin(s, SQL_ADD_JOB, "add job", e);
-    struct hashes images = { 0 };
+    struct hashes images = {0};
 
-    if (p->message->kind == MSG_learn)
-        images = p->message->learn.images;
+    if (p->message->kind == MSG_learn) images = p->message->learn.images;
     query_u64(&q, j->id);
     query_u64(&q, (uint64_t)j->kind);
     query_u64(&q, (uint64_t)j->state);
@@ -137,8 +134,7 @@ static enum code put_stage(struct store *s, const struct core_put *p, struct err
     query_hash(&q, g->group);
     query_f64(&q, g->seconds);
     query_text(&q, g->line);
-    if ((rc = query_run(&q)) || !p->message)
-        return rc;
+    if ((rc = query_run(&q)) || !p->message) return rc;
     q = query_begin(s, SQL_SET_RESULT, "set result", e);
     query_u64(&q, p->job->id);
     query_u64(&q, (uint64_t)g->kind);
@@ -160,8 +156,7 @@ static enum code put_commit(struct store *s, const struct core_put *p, struct er
     query_u64(&q, k->job);
     query_i64(&q, k->committed_ms);
     query_f64(&q, k->seconds);
-    if ((rc = query_run(&q)))
-        return rc;
+    if ((rc = query_run(&q))) return rc;
     q = query_begin(s, SQL_SET_HEAD, "move head", e);
     query_u64(&q, p->lineage->id);
     query_hash(&q, k->hash);
@@ -186,11 +181,8 @@ static enum code put_event(struct store *s, const struct core_put *p, struct err
 typedef enum code put_fn(struct store *s, const struct core_put *p, struct err *e);
 
 static put_fn *const put_fns[] = {
-    [PUT_LINEAGE] = put_lineage,
-    [PUT_JOB] = put_job,
-    [PUT_STAGE] = put_stage,
-    [PUT_COMMIT] = put_commit,
-    [PUT_EVENT] = put_event,
+    [PUT_LINEAGE] = put_lineage, [PUT_JOB] = put_job,     [PUT_STAGE] = put_stage,
+    [PUT_COMMIT] = put_commit,   [PUT_EVENT] = put_event,
 };
 
 static enum code run(struct store *s, enum sql sql, struct err *e)
@@ -203,16 +195,11 @@ enum code store_apply(struct store *s, const struct core_actions *a, struct err 
 {
     enum code rc;
 
-    if (a->n_puts == 0)
-        return OK;
-    if ((rc = run(s, SQL_BEGIN, e)))
-        return rc;
-    for (size_t i = 0; i < a->n_puts && !rc; i++)
-        rc = put_fns[a->puts[i].type](s, &a->puts[i], e);
-    if (!rc)
-        rc = run(s, SQL_COMMIT, e);
+    if (a->n_puts == 0) return OK;
+    if ((rc = run(s, SQL_BEGIN, e))) return rc;
+    for (size_t i = 0; i < a->n_puts && !rc; i++) rc = put_fns[a->puts[i].type](s, &a->puts[i], e);
+    if (!rc) rc = run(s, SQL_COMMIT, e);
     /* After some errors SQLite has rolled back by itself. */
-    if (rc && !sqlite3_get_autocommit(s->db))
-        run(s, SQL_ROLLBACK, NULL);
+    if (rc && !sqlite3_get_autocommit(s->db)) run(s, SQL_ROLLBACK, NULL);
     return rc;
 }

@@ -5,7 +5,10 @@
 #include "proto/proto.h"
 #include "tests/tap.h"
 
-struct table { const char *title; struct text lines; };
+struct table {
+    const char *title;
+    struct text lines;
+};
 
 static struct table tables[128];
 static int n_tables;
@@ -37,6 +40,7 @@ static const char *number(uint64_t v)
 
 static void describe(void)
 {
+/* clang-format off */
 #define RECORD(name) begin("### record %s\n", #name);
 #define MESSAGE(number, name, from) begin("### %d %s\n", number, #name);
 #define U64(name, max) FIELD("| `%s` | u64 <= %s |\n", #name, number(max));
@@ -48,6 +52,7 @@ static void describe(void)
 #define STRS(name, n, max) FIELD("| `%s` | list <= %s of str <= %s |\n", #name, number(n), number(max));
 #define HASHES(name, n) FIELD("| `%s` | hashes <= %s |\n", #name, number(n));
 #define ROWS(name, record, n) FIELD("| `%s` | list <= %s of %s |\n", #name, number(n), #record);
+/* clang-format on */
 #include "proto/messages.def"
 }
 
@@ -68,10 +73,11 @@ static void rows_of(const char *at, struct text *out)
 static void compare(const char *page, const struct table *t)
 {
     const char *at = strstr(page, t->title);
-    struct text rows = { 0 };
+    struct text rows = {0};
 
     if (at) rows_of(at, &rows);
-    is_str(rows.s ? rows.s : "", t->lines.s, "PROTOCOL.md tells of %.*s", (int)strlen(t->title) - 5, t->title + 4);
+    is_str(rows.s ? rows.s : "", t->lines.s, "PROTOCOL.md tells of %.*s", (int)strlen(t->title) - 5,
+           t->title + 4);
     text_fini(&rows);
 }
 
@@ -85,7 +91,8 @@ int main(int argc, char **argv)
         for (int i = 0; i < n_tables; i++) printf("%s\n%s\n", tables[i].title, tables[i].lines.s);
         return 0;
     }
-    if (!is_code(file_read("proto/PROTOCOL.md", 1 << 20, &page, &e), OK, &e, "the page is there")) return done_testing();
+    if (!is_code(file_read("proto/PROTOCOL.md", 1 << 20, &page, &e), OK, &e, "the page is there"))
+        return done_testing();
     char *text = calloc(1, page.n + 1);
     memcpy(text, page.data, page.n);
     for (int i = 0; i < n_tables; i++) {

@@ -12,8 +12,13 @@ static enum code decode(const void *bytes, size_t n, struct err *e)
     return proto_decode(bytes, n, &arena, &m, e);
 }
 
-#define REFUSED(bytes, ...) is_code(decode(bytes, sizeof(bytes) - 1, NULL), ERR_PROTOCOL, NULL, __VA_ARGS__)
-#define READ(bytes, ...) do { struct err e_; is_code(decode(bytes, sizeof(bytes) - 1, &e_), OK, &e_, __VA_ARGS__); } while (0)
+#define REFUSED(bytes, ...) \
+    is_code(decode(bytes, sizeof(bytes) - 1, NULL), ERR_PROTOCOL, NULL, __VA_ARGS__)
+#define READ(bytes, ...)                                                      \
+    do {                                                                      \
+        struct err e_;                                                        \
+        is_code(decode(bytes, sizeof(bytes) - 1, &e_), OK, &e_, __VA_ARGS__); \
+    } while (0)
 
 static void structure(void)
 {
@@ -36,75 +41,147 @@ static void depth_and_mass(void)
     struct err e;
 
     for (size_t i = 0; i < sizeof nest; i += 5) memcpy(nest + i, "\xdd\x08\x00\x00\x00", 5);
-    is_code(decode(nest, sizeof nest, &e), ERR_PROTOCOL, NULL, "31 nested arrays of 128 M elements in 155 bytes");
+    is_code(decode(nest, sizeof nest, &e), ERR_PROTOCOL, NULL,
+            "31 nested arrays of 128 M elements in 155 bytes");
     memset(nest, 0x91, sizeof nest);
     is_code(decode(nest, sizeof nest, &e), ERR_PROTOCOL, NULL, "155 nested arrays of one element");
     memcpy(mass, "\xdd\x00\x30\x00\x00", 5);
     memset(mass + 5, 0xc0, sizeof mass - 5);
     is_code(decode(mass, 5 + 0x300000, &e), ERR_PROTOCOL, NULL, "three million nils");
-    is_code(decode(mass, sizeof mass, &e), ERR_PROTOCOL, NULL, "one byte more than a message may have");
+    is_code(decode(mass, sizeof mass, &e), ERR_PROTOCOL, NULL,
+            "one byte more than a message may have");
     ok(arena.used == 0, "and nothing was allocated for any of them");
 }
 
 /* ping of client "x": [1, 1, 7, {"client": "x"}] and every way to say it wrongly. */
 static void schema(void)
 {
-    READ("\x94\x01\x01\x07\x81\xa6" "client\xa1x", "a ping is read");
-    REFUSED("\x94\x01\x01\x07\x81\xa6" "client\xa1x\x00", "a byte after the end");
-    REFUSED("\x94\x02\x01\x07\x81\xa6" "client\xa1x", "another version");
-    REFUSED("\x94\x01\x5f\x07\x81\xa6" "client\xa1x", "a number without a message");
-    REFUSED("\x94\x01\x00\x07\x81\xa6" "client\xa1x", "the number 0");
-    REFUSED("\x95\x01\x01\x07\x81\xa6" "client\xa1x\xc0", "an envelope of five");
+    READ("\x94\x01\x01\x07\x81\xa6"
+         "client\xa1x",
+         "a ping is read");
+    REFUSED("\x94\x01\x01\x07\x81\xa6"
+            "client\xa1x\x00",
+            "a byte after the end");
+    REFUSED("\x94\x02\x01\x07\x81\xa6"
+            "client\xa1x",
+            "another version");
+    REFUSED("\x94\x01\x5f\x07\x81\xa6"
+            "client\xa1x",
+            "a number without a message");
+    REFUSED("\x94\x01\x00\x07\x81\xa6"
+            "client\xa1x",
+            "the number 0");
+    REFUSED("\x95\x01\x01\x07\x81\xa6"
+            "client\xa1x\xc0",
+            "an envelope of five");
     REFUSED("\x94\x01\x01\x07\x80", "a missing field");
-    REFUSED("\x94\x01\x01\x07\x82\xa6" "client\xa1x\xa1y\x01", "an unknown field after the known ones");
-    REFUSED("\x94\x01\x01\x07\x81\xa6" "cliend\xa1x", "an unknown field instead");
-    REFUSED("\x94\x01\x01\x07\x82\xa6" "client\xa1x\xa6" "client\xa1x", "a field twice");
-    REFUSED("\x94\x01\x01\x07\x81\xa6" "client\x01", "a number where text belongs");
-    REFUSED("\x94\x01\x01\x07\x81\xa6" "client\xc4\x01x", "bytes where text belongs");
-    REFUSED("\x94\x01\x01\x07\x81\xa6" "client\xc0", "nil");
-    REFUSED("\x94\x01\x01\x07\x81\xa6" "client\xd9\x01x", "text with a longer head than it needs");
-    REFUSED("\x94\x01\x01\x07\x81\xd9\x06" "client\xa1x", "a field name with a longer head than it needs");
-    REFUSED("\xdc\x00\x04\x01\x01\x07\x81\xa6" "client\xa1x", "an array with a longer head than it needs");
-    REFUSED("\x94\x01\x01\x07\xde\x00\x01\xa6" "client\xa1x", "a map with a longer head than it needs");
-    REFUSED("\x94\x01\x01\xcc\x07\x81\xa6" "client\xa1x", "7 in two bytes");
-    REFUSED("\x94\x01\x01\xcf\x00\x00\x00\x00\x00\x00\x00\x07\x81\xa6" "client\xa1x", "7 in nine bytes");
-    REFUSED("\x94\x01\x01\xd0\x07\x81\xa6" "client\xa1x", "7 with a sign");
-    REFUSED("\x94\x01\x01\xff\x81\xa6" "client\xa1x", "-1 as an id");
-    REFUSED("\x94\x01\x01\xca\x00\x00\x00\x00\x81\xa6" "client\xa1x", "a float as an id");
+    REFUSED("\x94\x01\x01\x07\x82\xa6"
+            "client\xa1x\xa1y\x01",
+            "an unknown field after the known ones");
+    REFUSED("\x94\x01\x01\x07\x81\xa6"
+            "cliend\xa1x",
+            "an unknown field instead");
+    REFUSED("\x94\x01\x01\x07\x82\xa6"
+            "client\xa1x\xa6"
+            "client\xa1x",
+            "a field twice");
+    REFUSED("\x94\x01\x01\x07\x81\xa6"
+            "client\x01",
+            "a number where text belongs");
+    REFUSED("\x94\x01\x01\x07\x81\xa6"
+            "client\xc4\x01x",
+            "bytes where text belongs");
+    REFUSED("\x94\x01\x01\x07\x81\xa6"
+            "client\xc0",
+            "nil");
+    REFUSED("\x94\x01\x01\x07\x81\xa6"
+            "client\xd9\x01x",
+            "text with a longer head than it needs");
+    REFUSED("\x94\x01\x01\x07\x81\xd9\x06"
+            "client\xa1x",
+            "a field name with a longer head than it needs");
+    REFUSED("\xdc\x00\x04\x01\x01\x07\x81\xa6"
+            "client\xa1x",
+            "an array with a longer head than it needs");
+    REFUSED("\x94\x01\x01\x07\xde\x00\x01\xa6"
+            "client\xa1x",
+            "a map with a longer head than it needs");
+    REFUSED("\x94\x01\x01\xcc\x07\x81\xa6"
+            "client\xa1x",
+            "7 in two bytes");
+    REFUSED("\x94\x01\x01\xcf\x00\x00\x00\x00\x00\x00\x00\x07\x81\xa6"
+            "client\xa1x",
+            "7 in nine bytes");
+    REFUSED("\x94\x01\x01\xd0\x07\x81\xa6"
+            "client\xa1x",
+            "7 with a sign");
+    REFUSED("\x94\x01\x01\xff\x81\xa6"
+            "client\xa1x",
+            "-1 as an id");
+    REFUSED("\x94\x01\x01\xca\x00\x00\x00\x00\x81\xa6"
+            "client\xa1x",
+            "a float as an id");
 }
 
 static void text(void)
 {
-    REFUSED("\x94\x01\x01\x07\x81\xa6" "client\xa1\x00", "NUL in text");
-    REFUSED("\x94\x01\x01\x07\x81\xa6" "client\xa1\xff", "a byte that is no UTF-8");
-    REFUSED("\x94\x01\x01\x07\x81\xa6" "client\xa2\xc0\xaf", "a slash in two bytes");
-    REFUSED("\x94\x01\x01\x07\x81\xa6" "client\xa3\xe0\x80\xaf", "a slash in three bytes");
-    REFUSED("\x94\x01\x01\x07\x81\xa6" "client\xa3\xed\xa0\x80", "half a surrogate pair");
-    REFUSED("\x94\x01\x01\x07\x81\xa6" "client\xa4\xf4\x90\x80\x80", "a character after the last one");
-    REFUSED("\x94\x01\x01\x07\x81\xa6" "client\xa2\xe2\x82", "a character cut short");
-    READ("\x94\x01\x01\x07\x81\xa6" "client\xa4\xf4\x8f\xbf\xbf", "the last character");
-    READ("\x94\x01\x01\x07\x81\xa6" "client\xa3\xed\x9f\xbf", "the character before the surrogates");
+    REFUSED("\x94\x01\x01\x07\x81\xa6"
+            "client\xa1\x00",
+            "NUL in text");
+    REFUSED("\x94\x01\x01\x07\x81\xa6"
+            "client\xa1\xff",
+            "a byte that is no UTF-8");
+    REFUSED("\x94\x01\x01\x07\x81\xa6"
+            "client\xa2\xc0\xaf",
+            "a slash in two bytes");
+    REFUSED("\x94\x01\x01\x07\x81\xa6"
+            "client\xa3\xe0\x80\xaf",
+            "a slash in three bytes");
+    REFUSED("\x94\x01\x01\x07\x81\xa6"
+            "client\xa3\xed\xa0\x80",
+            "half a surrogate pair");
+    REFUSED("\x94\x01\x01\x07\x81\xa6"
+            "client\xa4\xf4\x90\x80\x80",
+            "a character after the last one");
+    REFUSED("\x94\x01\x01\x07\x81\xa6"
+            "client\xa2\xe2\x82",
+            "a character cut short");
+    READ("\x94\x01\x01\x07\x81\xa6"
+         "client\xa4\xf4\x8f\xbf\xbf",
+         "the last character");
+    READ("\x94\x01\x01\x07\x81\xa6"
+         "client\xa3\xed\x9f\xbf",
+         "the character before the surrogates");
 }
 
 static void numbers(void)
 {
     /* idle: [1, 97, 1, {"wait_ms": n}], stop: [1, 12, 1, {"drain": n}] */
-    READ("\x94\x01\x61\x01\x81\xa7wait_ms\xcf\xff\xff\xff\xff\xff\xff\xff\xff", "the largest number");
-    READ("\x94\x01\x0c\x01\x81\xa5" "drain\x01", "a number at its limit");
-    REFUSED("\x94\x01\x0c\x01\x81\xa5" "drain\x02", "a number beyond its limit");
-    REFUSED("\x94\x01\x08\x01\x81\xa3job\xcf\x80\x00\x00\x00\x00\x00\x00\x00", "a job id above 2^63 - 1");
+    READ("\x94\x01\x61\x01\x81\xa7wait_ms\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
+         "the largest number");
+    READ("\x94\x01\x0c\x01\x81\xa5"
+         "drain\x01",
+         "a number at its limit");
+    REFUSED("\x94\x01\x0c\x01\x81\xa5"
+            "drain\x02",
+            "a number beyond its limit");
+    REFUSED("\x94\x01\x08\x01\x81\xa3job\xcf\x80\x00\x00\x00\x00\x00\x00\x00",
+            "a job id above 2^63 - 1");
 }
 
 static void names_what_is_wrong(void)
 {
     struct message m;
     struct err e;
-    static const char v2[] = "\x94\x02\x01\x07\x81\xa6" "client\xa1x";
-    static const char bad[] = "\x94\x01\x01\x07\x81\xa6" "client\xa1\xff";
+    static const char v2[] = "\x94\x02\x01\x07\x81\xa6"
+                             "client\xa1x";
+    static const char bad[] = "\x94\x01\x01\x07\x81\xa6"
+                              "client\xa1\xff";
 
     proto_decode(v2, sizeof v2 - 1, &arena, &m, &e);
     ok(strstr(e.text, "version 2") != NULL, "the other version is named: %s", e.text);
-    is_code(proto_decode(bad, sizeof bad - 1, &arena, &m, &e), ERR_PROTOCOL, &e, "a bad field is refused");
+    is_code(proto_decode(bad, sizeof bad - 1, &arena, &m, &e), ERR_PROTOCOL, &e,
+            "a bad field is refused");
     ok(strstr(e.text, "ping.client") != NULL, "and named: %s", e.text);
     is_int(m.id, 7, "the id of a refused message is known, so that its sender can be told");
     is_int(m.kind, MSG_ping, "and its kind");

@@ -24,13 +24,13 @@ static void answer(struct link_server *s, const struct link_peer *to, uint64_t i
     link_server_send(s, to, &m, NULL);
 }
 
-static void answer_by(enum manner how, int turn, int *introduced, struct link_server *s, const struct link_peer *from,
-                      const struct message *m)
+static void answer_by(enum manner how, int turn, int *introduced, struct link_server *s,
+                      const struct link_peer *from, const struct message *m)
 {
-    struct message pong = { .kind = MSG_pong, .pong = { .pid = (uint64_t)turn } };
-    struct message who = { .kind = MSG_who };
-    struct message no = { .kind = MSG_refused, .refused = { ERR_FULL, "disk full" } };
-    struct message go_on = { .kind = MSG_go_on, .go_on = { 1000 } };
+    struct message pong = {.kind = MSG_pong, .pong = {.pid = (uint64_t)turn}};
+    struct message who = {.kind = MSG_who};
+    struct message no = {.kind = MSG_refused, .refused = {ERR_FULL, "disk full"}};
+    struct message go_on = {.kind = MSG_go_on, .go_on = {1000}};
 
     if (m->kind == MSG_worker_hello) *introduced = 1;
     if (m->kind == MSG_worker_hello) answer(s, from, m->id, go_on);
@@ -43,7 +43,7 @@ static void answer_by(enum manner how, int turn, int *introduced, struct link_se
 static _Noreturn void serve(enum manner how)
 {
     struct link_server *s;
-    struct arena a = { 0 };
+    struct arena a = {0};
     struct link_peer from;
     struct message m;
     int ready, turn = 0, introduced = 0;
@@ -83,11 +83,12 @@ static void stop(pid_t pid)
 static enum code ask(const struct link_options *o, struct message *reply, struct err *e)
 {
     static struct arena a;
-    struct message ping = { .kind = MSG_ping, .ping = { "test" } };
+    struct message ping = {.kind = MSG_ping, .ping = {"test"}};
     struct link *l;
     enum code rc = link_open(&l, o, e);
     if (rc == OK) rc = link_call(l, &ping, &a, reply, e);
-    if (rc == OK && reply->kind != MSG_pong) rc = err_set(e, ERR_PROTOCOL, "answer %s", proto_name(reply->kind));
+    if (rc == OK && reply->kind != MSG_pong)
+        rc = err_set(e, ERR_PROTOCOL, "answer %s", proto_name(reply->kind));
     link_close(l);
     arena_fini(&a);
     return rc;
@@ -97,22 +98,32 @@ static void asking(void)
 {
     struct message r;
     struct err e;
-    struct link_options o = { .endpoint = endpoint, .timeout_ms = 200, .tries = 4 };
-    struct msg_worker_hello hello = { .name = "group-1", .nonce = hash_bytes("n", 1), .ranks = 2, .host = "h" };
-    struct link_options worker = { .endpoint = endpoint, .timeout_ms = 500, .tries = 2, .hello = &hello };
+    struct link_options o = {.endpoint = endpoint, .timeout_ms = 200, .tries = 4};
+    struct msg_worker_hello hello = {
+        .name = "group-1", .nonce = hash_bytes("n", 1), .ranks = 2, .host = "h"};
+    struct link_options worker = {
+        .endpoint = endpoint, .timeout_ms = 500, .tries = 2, .hello = &hello};
 
     place("none");
     is_code(ask(&o, &r, &e), ERR_ENVIRONMENT, NULL, "nobody there is told at once");
     ok(strstr(e.text, "engram up") != NULL, "with the way out: %s", e.text);
 
-    struct { const char *name; enum manner how; const struct link_options *o; enum code want; const char *says; } cases[] = {
-        { "pong", PONG, &o, OK, "a question is answered" },
-        { "silent", SILENT_TWICE, &o, OK, "a question that was lost twice is answered" },
-        { "refuse", REFUSE, &o, ERR_FULL, "a refusal comes back as its code" },
-        { "late", LATE_FIRST, &o, OK, "an answer to another question is dropped" },
-        { "who", WHO_FIRST, &worker, OK, "a worker introduces itself when asked, and its question is answered" },
-        { "loop", WHO_FOR_EVER, &worker, ERR_PROTOCOL, "a coordinator that keeps asking who is given up" },
-        { "user", WHO_FOR_EVER, &o, ERR_PROTOCOL, "a user has no hello to say" },
+    struct {
+        const char *name;
+        enum manner how;
+        const struct link_options *o;
+        enum code want;
+        const char *says;
+    } cases[] = {
+        {"pong", PONG, &o, OK, "a question is answered"},
+        {"silent", SILENT_TWICE, &o, OK, "a question that was lost twice is answered"},
+        {"refuse", REFUSE, &o, ERR_FULL, "a refusal comes back as its code"},
+        {"late", LATE_FIRST, &o, OK, "an answer to another question is dropped"},
+        {"who", WHO_FIRST, &worker, OK,
+         "a worker introduces itself when asked, and its question is answered"},
+        {"loop", WHO_FOR_EVER, &worker, ERR_PROTOCOL,
+         "a coordinator that keeps asking who is given up"},
+        {"user", WHO_FOR_EVER, &o, ERR_PROTOCOL, "a user has no hello to say"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         place(cases[i].name);
@@ -132,15 +143,18 @@ static void raw_frames(const char *const *frames, int n)
     zmq_setsockopt(s, ZMQ_LINGER, &zero, sizeof zero);
     zmq_setsockopt(s, ZMQ_RCVTIMEO, &wait, sizeof wait);
     zmq_connect(s, endpoint);
-    for (int i = 0; i < n; i++) zmq_send(s, frames[i], strlen(frames[i]), i + 1 < n ? ZMQ_SNDMORE : 0);
+    for (int i = 0; i < n; i++)
+        zmq_send(s, frames[i], strlen(frames[i]), i + 1 < n ? ZMQ_SNDMORE : 0);
     int got = zmq_recv(s, reply, sizeof reply, 0);
     size_t size = sizeof more;
     zmq_getsockopt(s, ZMQ_RCVMORE, &more, &size);
 
-    struct arena a = { 0 };
+    struct arena a = {0};
     struct message m;
-    ok(got > 0 && !more && proto_decode(reply, (size_t)got, &a, &m, NULL) == OK && m.kind == MSG_refused,
-       "%d foreign frame%s: refused with a line: %s", n, n == 1 ? "" : "s", got > 0 ? m.refused.line : "(nothing)");
+    ok(got > 0 && !more && proto_decode(reply, (size_t)got, &a, &m, NULL) == OK &&
+           m.kind == MSG_refused,
+       "%d foreign frame%s: refused with a line: %s", n, n == 1 ? "" : "s",
+       got > 0 ? m.refused.line : "(nothing)");
     arena_fini(&a);
     zmq_close(s);
     zmq_ctx_term(ctx);
@@ -148,8 +162,8 @@ static void raw_frames(const char *const *frames, int n)
 
 static void hostile_frames(void)
 {
-    struct link_options o = { .endpoint = endpoint, .timeout_ms = 2000, .tries = 1 };
-    const char *frames[] = { "garbage", "b", "c", "d" };
+    struct link_options o = {.endpoint = endpoint, .timeout_ms = 2000, .tries = 1};
+    const char *frames[] = {"garbage", "b", "c", "d"};
     struct message r;
     struct err e;
 
@@ -170,7 +184,8 @@ static void places(void)
 
     place("place");
     pid_t pid = start(PONG);
-    is_code(link_serve(&other, endpoint, &e), ERR_EXISTS, NULL, "a socket somebody answers at is refused");
+    is_code(link_serve(&other, endpoint, &e), ERR_EXISTS, NULL,
+            "a socket somebody answers at is refused");
     ok(strstr(e.text, path) != NULL, "by its path: %s", e.text);
     stop(pid);
     is_int(access(path, F_OK), 0, "a killed server leaves its socket");
@@ -185,19 +200,24 @@ static void places(void)
     ok(access(path, F_OK) != 0, "a server that ends removes it");
 
     snprintf(deep, sizeof deep, "ipc:///%0150d", 0);
-    is_code(link_serve(&s, deep, &e), ERR_USAGE, NULL, "a path beyond the system's limit is refused: %s", e.text);
-    is_code(link_serve(&s, "tcp://127.0.0.1:1", &e), ERR_USAGE, NULL, "and TCP, as long as there are no keys");
+    is_code(link_serve(&s, deep, &e), ERR_USAGE, NULL,
+            "a path beyond the system's limit is refused: %s", e.text);
+    is_code(link_serve(&s, "tcp://127.0.0.1:1", &e), ERR_USAGE, NULL,
+            "and TCP, as long as there are no keys");
     FILE *f = fopen(path, "w");
     if (f) fclose(f);
-    is_code(link_serve(&s, endpoint, &e), ERR_EXISTS, NULL, "and a file that is in the way, which stays");
+    is_code(link_serve(&s, endpoint, &e), ERR_EXISTS, NULL,
+            "and a file that is in the way, which stays");
     is_int(access(path, F_OK), 0, "as it was");
 }
 
 static void tell_and_hear(void)
 {
-    struct link_options o = { .endpoint = endpoint };
-    struct message beat = { .kind = MSG_heartbeat, .heartbeat = { .job = 1, .stage = STAGE_TRAIN, .epoch = 1 } }, r;
-    struct arena a = { 0 };
+    struct link_options o = {.endpoint = endpoint};
+    struct message beat = {.kind = MSG_heartbeat,
+                           .heartbeat = {.job = 1, .stage = STAGE_TRAIN, .epoch = 1}},
+                   r;
+    struct arena a = {0};
     struct link *l;
     struct err e;
     enum code rc = ERR_AGAIN;

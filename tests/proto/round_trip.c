@@ -14,13 +14,15 @@ static int library_reads(struct slice s, size_t n_fields)
     int good;
 
     msgpack_unpacked_init(&u);
-    good = msgpack_unpack_next(&u, (const char *)s.data, s.n, &off) == MSGPACK_UNPACK_SUCCESS && off == s.n
-           && u.data.type == MSGPACK_OBJECT_ARRAY && u.data.via.array.size == 4
-           && u.data.via.array.ptr[3].type == MSGPACK_OBJECT_MAP && u.data.via.array.ptr[3].via.map.size == n_fields;
+    good = msgpack_unpack_next(&u, (const char *)s.data, s.n, &off) == MSGPACK_UNPACK_SUCCESS &&
+           off == s.n && u.data.type == MSGPACK_OBJECT_ARRAY && u.data.via.array.size == 4 &&
+           u.data.via.array.ptr[3].type == MSGPACK_OBJECT_MAP &&
+           u.data.via.array.ptr[3].via.map.size == n_fields;
     msgpack_unpacked_destroy(&u);
     return good;
 }
 
+/* clang-format off */
 /* Fields per message, by its number. */
 static const size_t fields[] = {
     [0] =
@@ -40,19 +42,22 @@ static const size_t fields[] = {
 #include "proto/messages.def"
     0
 };
+/* clang-format on */
 
-struct tally { int encoded, same, read_by_library; };
+struct tally {
+    int encoded, same, read_by_library;
+};
 
 static void try_once(struct dice *d, enum msg_kind kind, struct tally *t, struct err *e)
 {
-    struct arena a = { 0 };
+    struct arena a = {0};
     struct message m = random_message(d, &a, kind), back;
-    struct slice first = { 0 }, second = { 0 };
+    struct slice first = {0}, second = {0};
 
     if (proto_encode(&m, &a, &first, e) == OK) t->encoded++;
-    if (proto_decode(first.data, first.n, &a, &back, e) == OK && back.id == m.id && back.kind == kind
-        && proto_encode(&back, &a, &second, e) == OK && second.n == first.n
-        && memcmp(first.data, second.data, first.n) == 0)
+    if (proto_decode(first.data, first.n, &a, &back, e) == OK && back.id == m.id &&
+        back.kind == kind && proto_encode(&back, &a, &second, e) == OK && second.n == first.n &&
+        memcmp(first.data, second.data, first.n) == 0)
         t->same++;
     t->read_by_library += library_reads(first, fields[kind]);
     arena_fini(&a);
@@ -60,11 +65,18 @@ static void try_once(struct dice *d, enum msg_kind kind, struct tally *t, struct
 
 static void values_survive(void)
 {
-    struct arena a = { 0 };
-    const char *captions[] = { "a photo of <rex>", "" };
-    struct hash images[] = { hash_bytes("1", 1), hash_bytes("2", 1) };
-    struct message m = { .kind = MSG_learn, .id = UINT64_MAX, .learn = { .lineage = "pets", .token = "<rex>",
-        .images = { 2, images }, .captions = { 2, captions }, .seed = 1u << 31, .wants = WANT_PRIOR } }, back;
+    struct arena a = {0};
+    const char *captions[] = {"a photo of <rex>", ""};
+    struct hash images[] = {hash_bytes("1", 1), hash_bytes("2", 1)};
+    struct message m = {.kind = MSG_learn,
+                        .id = UINT64_MAX,
+                        .learn = {.lineage = "pets",
+                                  .token = "<rex>",
+                                  .images = {2, images},
+                                  .captions = {2, captions},
+                                  .seed = 1u << 31,
+                                  .wants = WANT_PRIOR}},
+                   back;
     struct slice s;
     struct err e;
 
@@ -80,9 +92,9 @@ static void values_survive(void)
 
 static void limits_are_kept(void)
 {
-    struct arena a = { 0 };
-    char name[PROTO_NAME + 2] = { 0 };
-    struct message m = { .kind = MSG_log, .log = { .lineage = name } };
+    struct arena a = {0};
+    char name[PROTO_NAME + 2] = {0};
+    struct message m = {.kind = MSG_log, .log = {.lineage = name}};
     struct slice s;
     struct err e;
 
@@ -96,17 +108,17 @@ static void limits_are_kept(void)
     m.log.lineage = "pets";
     m.log.limit = PROTO_ROWS + 1;
     is_code(proto_encode(&m, &a, &s, &e), ERR_INPUT, NULL, "and a number beyond its limit");
-    m = (struct message){ .kind = MSG_result, .result = { .seconds = NAN } };
+    m = (struct message){.kind = MSG_result, .result = {.seconds = NAN}};
     is_code(proto_encode(&m, &a, &s, &e), ERR_INPUT, NULL, "and a NaN");
-    m = (struct message){ .kind = (enum msg_kind)77 };
+    m = (struct message){.kind = (enum msg_kind)77};
     is_code(proto_encode(&m, &a, &s, &e), ERR_INTERNAL, NULL, "and a kind that does not exist");
     arena_fini(&a);
 }
 
 static void memory_may_run_out(void)
 {
-    struct arena a = { 0 };
-    struct dice d = { 5 };
+    struct arena a = {0};
+    struct dice d = {5};
     struct message m = random_message(&d, &a, MSG_stage), back;
     struct slice s;
     struct err e;
@@ -114,7 +126,7 @@ static void memory_may_run_out(void)
 
     proto_encode(&m, &a, &s, &e);
     for (long n = 1;; n++) {
-        struct arena b = { 0 };
+        struct arena b = {0};
         arena_fail_after(n);
         enum code rc = proto_decode(s.data, s.n, &b, &back, &e);
         arena_fail_after(0);
@@ -129,15 +141,16 @@ static void memory_may_run_out(void)
 
 int main(void)
 {
-    struct dice d = { tap_seed(1) };
-    struct err e = { 0 };
+    struct dice d = {tap_seed(1)};
+    struct err e = {0};
 
     for (int k = 0; k < random_n_kinds; k++) {
-        struct tally t = { 0 };
+        struct tally t = {0};
         for (int i = 0; i < ROUNDS; i++) try_once(&d, random_kinds[k], &t, &e);
         const char *name = proto_name(random_kinds[k]);
-        if (!(ok(t.encoded == ROUNDS && t.same == ROUNDS, "%s comes back with the same bytes, %d times", name, ROUNDS)
-              & ok(t.read_by_library == ROUNDS, "%s is msgpack to the library", name)))
+        if (!(ok(t.encoded == ROUNDS && t.same == ROUNDS,
+                 "%s comes back with the same bytes, %d times", name, ROUNDS) &
+              ok(t.read_by_library == ROUNDS, "%s is msgpack to the library", name)))
             note("%d written, %d the same; %s", t.encoded, t.same, e.text);
     }
     values_survive();

@@ -8,13 +8,16 @@
 #include <sys/wait.h>
 
 /* One word of the child, written after the store has said yes. */
-struct word { uint64_t kind, number; struct hash hash; };        /* kind 1: job accepted; 2: commit accepted */
+struct word {
+    uint64_t kind, number;
+    struct hash hash;
+}; /* kind 1: job accepted; 2: commit accepted */
 
 enum { BATCH = 64 };
 
 static void speak(int fd, uint64_t kind, uint64_t number, struct hash hash)
 {
-    struct word w = { kind, number, hash };
+    struct word w = {kind, number, hash};
     if (write(fd, &w, sizeof w) != sizeof w) _exit(3);
 }
 
@@ -24,7 +27,7 @@ static void child_turn(struct office *o, int fd, uint64_t *n)
     struct err e;
 
     if (*n < 900) {
-        if (office_ask(o, &m, (struct hash){ { 0 } }, &r, &e)) _exit(4);
+        if (office_ask(o, &m, (struct hash){{0}}, &r, &e)) _exit(4);
         if (r.kind == MSG_accepted) speak(fd, 1, r.accepted.job, m.learn.key);
         ++*n;
     }
@@ -33,7 +36,7 @@ static void child_turn(struct office *o, int fd, uint64_t *n)
         if (r.kind == MSG_stage && r.stage.stage == STAGE_TRAIN && *n % 7)
             speak(fd, 2, r.stage.job, office_hash("train", r.stage.job));
     }
-    o->now += 60000;                  /* back-off and old leases end */
+    o->now += 60000; /* back-off and old leases end */
 }
 
 static _Noreturn void child(const char *path, int fd)
@@ -47,7 +50,7 @@ static _Noreturn void child(const char *path, int fd)
         _exit(2);
     }
     o.now += 86400000;
-    office_ask(&o, &m, (struct hash){ { 0 } }, &r, &e);
+    office_ask(&o, &m, (struct hash){{0}}, &r, &e);
     for (uint64_t n = core_last_job(o.core) + 1;;) child_turn(&o, fd, &n);
 }
 
@@ -57,7 +60,7 @@ static size_t n_words;
 /* Waits for the first word, so that a slow disk does not make every kill an early one. */
 static void await_word(int fd)
 {
-    struct pollfd p = { .fd = fd, .events = POLLIN };
+    struct pollfd p = {.fd = fd, .events = POLLIN};
     poll(&p, 1, 3000);
 }
 
@@ -78,7 +81,9 @@ static int run_and_kill(const char *path, int early, unsigned us)
     usleep(us);
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
-    while (n_words < 20000 && (got = read(ends[0], &words[n_words], sizeof *words)) == sizeof *words) n_words++;
+    while (n_words < 20000 &&
+           (got = read(ends[0], &words[n_words], sizeof *words)) == sizeof *words)
+        n_words++;
     close(ends[0]);
     return WIFSIGNALED(status);
 }
@@ -89,8 +94,11 @@ static const char *missing(const struct office *o)
 
     for (size_t i = 0; i < n_words; i++) {
         const struct core_job *j = core_job(o->core, words[i].number);
-        if (j && (words[i].kind == 1 ? hash_equal(j->key, words[i].hash) : hash_equal(j->commit, words[i].hash))) continue;
-        snprintf(line, sizeof line, "%s of job %llu", words[i].kind == 1 ? "submission" : "commit", (unsigned long long)words[i].number);
+        if (j && (words[i].kind == 1 ? hash_equal(j->key, words[i].hash)
+                                     : hash_equal(j->commit, words[i].hash)))
+            continue;
+        snprintf(line, sizeof line, "%s of job %llu", words[i].kind == 1 ? "submission" : "commit",
+                 (unsigned long long)words[i].number);
         return line;
     }
     return NULL;
@@ -103,7 +111,7 @@ int main(void)
     uint64_t dice = tap_seed(3), jobs = 0;
     size_t commits = 0;
     char path[512];
-    struct err e = { 0 };
+    struct err e = {0};
 
     snprintf(path, sizeof path, "%s/crash.db", tap_folder());
     for (int i = 0; i < kills; i++) {
@@ -124,6 +132,8 @@ int main(void)
     is_int(killed, kills, "the process was killed %d times", kills);
     is_int(sound, kills, "each time the database opens and every invariant holds");
     is_int(whole, kills, "each time all that was acknowledged is there");
-    ok(n_words > (size_t)kills && commits > 0, "and it had not been idle: %zu acknowledgements, %d jobs, %zu commits", n_words, (int)jobs, commits);
+    ok(n_words > (size_t)kills && commits > 0,
+       "and it had not been idle: %zu acknowledgements, %d jobs, %zu commits", n_words, (int)jobs,
+       commits);
     return done_testing();
 }

@@ -7,7 +7,7 @@
 
 static const char *lineage_name(int i)
 {
-    static const char *const names[LINEAGES] = { "pets", "toys", "places", "styles" };
+    static const char *const names[LINEAGES] = {"pets", "toys", "places", "styles"};
     return names[i];
 }
 
@@ -26,8 +26,11 @@ static void send(struct world *w, int i, struct message *m)
 
 static void ask_lineage(struct world *w, int i, int k)
 {
-    struct message m = { .kind = MSG_lineage_create, .lineage_create = { .key = world_name(w, "lineage", (uint64_t)k),
-                         .name = lineage_name(k), .base_path = "/base", .base_hash = world_name(w, "base", 0) } };
+    struct message m = {.kind = MSG_lineage_create,
+                        .lineage_create = {.key = world_name(w, "lineage", (uint64_t)k),
+                                           .name = lineage_name(k),
+                                           .base_path = "/base",
+                                           .base_hash = world_name(w, "base", 0)}};
     send(w, i, &m);
 }
 
@@ -36,31 +39,41 @@ static void ask_intent(struct world *w, int i, const struct intent *t)
     char token[32];
     struct hash image = world_name(w, "image", 1);
     const char *prompt = "a photo";
-    struct message m = { .kind = (enum msg_kind)t->kind };
+    struct message m = {.kind = (enum msg_kind)t->kind};
     uint64_t shape = t->key.v[0];
 
-    snprintf(token, sizeof token, "<t%02x%02x%02x%02x>", t->key.v[0], t->key.v[1], t->key.v[2], t->key.v[3]);
+    snprintf(token, sizeof token, "<t%02x%02x%02x%02x>", t->key.v[0], t->key.v[1], t->key.v[2],
+             t->key.v[3]);
     if (t->kind == MSG_learn) {
-        m.learn = (struct msg_learn){ .key = t->key, .lineage = lineage_name(t->lineage), .token = token, .class_word = "dog",
-            .kind = CONCEPT_ANIMAL, .wants = shape & 15, .images = { 1, &image }, .preview_prompts = { 1, &prompt } };
+        m.learn = (struct msg_learn){.key = t->key,
+                                     .lineage = lineage_name(t->lineage),
+                                     .token = token,
+                                     .class_word = "dog",
+                                     .kind = CONCEPT_ANIMAL,
+                                     .wants = shape & 15,
+                                     .images = {1, &image},
+                                     .preview_prompts = {1, &prompt}};
         if (m.learn.wants & WANT_PRIOR) m.learn.prior_key = world_name(w, "prior", shape >> 4 & 3);
     } else if (t->kind == MSG_sample) {
-        m.sample = (struct msg_sample){ .key = t->key, .lineage = lineage_name(t->lineage), .prompts = { 1, &prompt },
-                                        .per_prompt = 1 };
+        m.sample = (struct msg_sample){.key = t->key,
+                                       .lineage = lineage_name(t->lineage),
+                                       .prompts = {1, &prompt},
+                                       .per_prompt = 1};
     } else {
-        m.evaluate = (struct msg_evaluate){ .key = t->key, .lineage = lineage_name(t->lineage) };
+        m.evaluate = (struct msg_evaluate){.key = t->key, .lineage = lineage_name(t->lineage)};
     }
     send(w, i, &m);
 }
 
 static void new_intent(struct world *w, int i)
 {
-    static const int kinds[] = { MSG_learn, MSG_learn, MSG_learn, MSG_sample, MSG_evaluate };
+    static const int kinds[] = {MSG_learn, MSG_learn, MSG_learn, MSG_sample, MSG_evaluate};
     struct client *c = &w->client[i];
     struct intent *t = &c->intent[c->n++];
 
-    *t = (struct intent){ .key = world_name(w, "intent", w->keys++), .kind = kinds[world_roll(w, 5)],
-                          .lineage = (int)world_roll(w, LINEAGES) };
+    *t = (struct intent){.key = world_name(w, "intent", w->keys++),
+                         .kind = kinds[world_roll(w, 5)],
+                         .lineage = (int)world_roll(w, LINEAGES)};
     t->wants_cancel = world_roll(w, 8) == 0;
 }
 
@@ -85,13 +98,13 @@ void client_act(struct world *w, int i)
         ask_lineage(w, i, c->made_lineages);
         return;
     }
-    if (c->asking) ask_intent(w, i, &c->intent[c->at]);          /* no answer: the same again */
+    if (c->asking) ask_intent(w, i, &c->intent[c->at]); /* no answer: the same again */
     else next_wish(w, i);
 }
 
 static void cancel(struct world *w, int i, uint64_t job)
 {
-    struct message m = { .kind = MSG_cancel, .id = UINT64_MAX, .cancel.job = job };
+    struct message m = {.kind = MSG_cancel, .id = UINT64_MAX, .cancel.job = job};
     w->ledger.job[job].cancelled_by_user = 1;
     world_send(w, TO_SERVER, i, &m);
 }
@@ -103,19 +116,21 @@ static void accepted(struct world *w, int i, const struct msg_accepted *m)
     struct ledger_job *j;
 
     if (m->job == 0 || m->job > JOBS || !w->ledger.job[m->job].known) {
-        world_break(w, "invariant 5: job %llu is acknowledged and not on the disk", (unsigned long long)m->job);
+        world_break(w, "invariant 5: job %llu is acknowledged and not on the disk",
+                    (unsigned long long)m->job);
         return;
     }
     j = &w->ledger.job[m->job];
     if (!hash_equal(j->key, t->key) && w->o.bug != BUG_NO_KEY)
         world_break(w, "job %llu is acknowledged to somebody else", (unsigned long long)m->job);
-    if (t->job && t->job != m->job) world_break(w, "one key, two jobs: %llu and %llu", (unsigned long long)t->job,
-                                                 (unsigned long long)m->job);
+    if (t->job && t->job != m->job)
+        world_break(w, "one key, two jobs: %llu and %llu", (unsigned long long)t->job,
+                    (unsigned long long)m->job);
     w->ledger.acknowledged += !j->acknowledged;
     j->acknowledged = 1;
     t->job = m->job;
     if (t->wants_cancel && world_roll(w, 2)) cancel(w, i, m->job);
-    if (world_chance(w, 100)) return;                /* as if the answer had not come: the same again */
+    if (world_chance(w, 100)) return; /* as if the answer had not come: the same again */
     c->asking = 0;
     c->at++;
     c->ask_again_ms = w->now + (int64_t)world_roll(w, 40000);
@@ -125,7 +140,7 @@ void client_hear(struct world *w, int i, const struct message *m)
 {
     struct client *c = &w->client[i];
 
-    if (m->id != c->next_id || !c->waiting) return;  /* an answer to something older, or once more */
+    if (m->id != c->next_id || !c->waiting) return; /* an answer to something older, or once more */
     c->waiting = 0;
     if (c->made_lineages < LINEAGES) {
         if (m->kind == MSG_done) c->made_lineages++;

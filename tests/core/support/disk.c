@@ -14,7 +14,8 @@ static void put_lineage(struct disk *d, const struct core_lineage *l)
 {
     d->lineages = realloc(d->lineages, (d->n_lineages + 1) * sizeof *d->lineages);
     struct core_lineage *row = &d->lineages[d->n_lineages++];
-    *row = (struct core_lineage){ .id = l->id, .key = l->key, .digest = l->digest, .created_ms = l->created_ms };
+    *row = (struct core_lineage){
+        .id = l->id, .key = l->key, .digest = l->digest, .created_ms = l->created_ms};
     row->name = copy(l->name);
     row->owner = copy(l->owner);
 }
@@ -27,7 +28,8 @@ static void put_job(struct disk *d, const struct core_job *j)
     if (!row) {
         d->jobs = realloc(d->jobs, (d->n_jobs + 1) * sizeof *d->jobs);
         row = &d->jobs[d->n_jobs++];
-        *row = (struct core_job){ .owner = copy(j->owner), .token = copy(j->token), .class_word = copy(j->class_word) };
+        *row = (struct core_job){
+            .owner = copy(j->owner), .token = copy(j->token), .class_word = copy(j->class_word)};
     }
     owner = row->owner;
     token = row->token;
@@ -43,7 +45,8 @@ static void put_stage(struct disk *d, uint64_t job, const struct core_stage *s)
     struct disk_stage *row = NULL;
 
     for (size_t i = d->n_stages; i > 0 && !row; i--)
-        if (d->stages[i - 1].job == job && d->stages[i - 1].row.kind == s->kind) row = &d->stages[i - 1];
+        if (d->stages[i - 1].job == job && d->stages[i - 1].row.kind == s->kind)
+            row = &d->stages[i - 1];
     if (!row) {
         d->stages = realloc(d->stages, (d->n_stages + 1) * sizeof *d->stages);
         row = &d->stages[d->n_stages++];
@@ -94,11 +97,13 @@ enum code disk_load(struct world *w, struct core *c, struct err *e)
     if (w->store) return store_load(w->store, c, w->now, e);
     if (w->o.bug == BUG_LOST_COMMIT && d->n_commits && world_chance(w, 300)) d->n_commits--;
     for (size_t i = 0; i < d->n_lineages && !rc; i++) rc = core_load_lineage(c, &d->lineages[i], e);
-    for (size_t i = 0; i < d->n_commits && !rc; i++) rc = core_load_commit(c, d->commits[i].lineage, &d->commits[i].row, e);
+    for (size_t i = 0; i < d->n_commits && !rc; i++)
+        rc = core_load_commit(c, d->commits[i].lineage, &d->commits[i].row, e);
     for (size_t i = 0; i < d->n_jobs && !rc; i++) rc = core_load_job(c, &d->jobs[i], e);
     for (size_t i = 0; i < d->n_stages && !rc; i++) {
         struct core_stage row = d->stages[i].row;
-        if (w->o.bug == BUG_EPOCH_REUSED && row.state != STAGE_LEASED) row.epoch = row.epoch ? 1 : 0;
+        if (w->o.bug == BUG_EPOCH_REUSED && row.state != STAGE_LEASED)
+            row.epoch = row.epoch ? 1 : 0;
         rc = core_load_stage(c, d->stages[i].job, &row, e);
     }
     return rc ? rc : core_restart(c, 0, w->now, e);

@@ -22,9 +22,11 @@ static void put_job(struct world *w, const struct core_job *j)
         w->ledger.jobs++;
     }
     if (l->ended && l->ended != (int)j->state)
-        world_break(w, "job %llu was %s and is %s", N(j->id), proto_job_state((uint64_t)l->ended), proto_job_state((uint64_t)j->state));
+        world_break(w, "job %llu was %s and is %s", N(j->id), proto_job_state((uint64_t)l->ended),
+                    proto_job_state((uint64_t)j->state));
     if (JOB_ENDED(j->state)) l->ended = (int)j->state;
-    if (j->state == JOB_CANCELLED && !l->cancelled_by_user) world_break(w, "job %llu is cancelled and nobody asked", N(j->id));
+    if (j->state == JOB_CANCELLED && !l->cancelled_by_user)
+        world_break(w, "job %llu is cancelled and nobody asked", N(j->id));
 }
 
 static void put_result(struct world *w, const struct core_put *p)
@@ -34,9 +36,13 @@ static void put_result(struct world *w, const struct core_put *p)
 
     /* The epoch as the group knew it: the one in the message may have been tampered with (a planted bug). */
     if ((uint64_t)r->seconds != s->granted)
-        world_break(w, "invariant 5: job %llu, %s: a result of epoch %llu counts, the newest lease is %llu", N(p->job->id),
-                    proto_stage_kind((uint64_t)p->stage->kind), (unsigned long long)r->seconds, N(s->granted));
-    if (s->done) world_break(w, "job %llu: two results of %s count", N(p->job->id), proto_stage_kind((uint64_t)p->stage->kind));
+        world_break(
+            w, "invariant 5: job %llu, %s: a result of epoch %llu counts, the newest lease is %llu",
+            N(p->job->id), proto_stage_kind((uint64_t)p->stage->kind),
+            (unsigned long long)r->seconds, N(s->granted));
+    if (s->done)
+        world_break(w, "job %llu: two results of %s count", N(p->job->id),
+                    proto_stage_kind((uint64_t)p->stage->kind));
     s->done = 1;
 }
 
@@ -46,33 +52,44 @@ static void put_commit(struct world *w, const struct core_put *p)
     uint64_t id = p->lineage->id;
     const struct core_commit *k = &p->commit;
     struct ledger_job *j = &l->job[k->job];
-    enum stage_kind first = core_stage_of(core_job(w->core, k->job), STAGE_SCORE) ? STAGE_SCORE : STAGE_TRAIN;
+    enum stage_kind first =
+        core_stage_of(core_job(w->core, k->job), STAGE_SCORE) ? STAGE_SCORE : STAGE_TRAIN;
 
-    if (!hash_equal(k->parent, l->head[id])) world_break(w, "invariant 1: job %llu commits on a parent that is not the head", N(k->job));
+    if (!hash_equal(k->parent, l->head[id]))
+        world_break(w, "invariant 1: job %llu commits on a parent that is not the head", N(k->job));
     if (!hash_equal(k->parent, j->stage[first].head))
-        world_break(w, "invariant 1: the head moved between score and commit of job %llu", N(k->job));
-    if (k->job <= l->last_job[id]) world_break(w, "order: job %llu commits after job %llu", N(k->job), N(l->last_job[id]));
-    if (j->stage[STAGE_TRAIN].done) world_break(w, "invariant 2: job %llu commits twice", N(k->job));
+        world_break(w, "invariant 1: the head moved between score and commit of job %llu",
+                    N(k->job));
+    if (k->job <= l->last_job[id])
+        world_break(w, "order: job %llu commits after job %llu", N(k->job), N(l->last_job[id]));
+    if (j->stage[STAGE_TRAIN].done)
+        world_break(w, "invariant 2: job %llu commits twice", N(k->job));
     l->head[id] = k->hash;
     l->last_job[id] = k->job;
     l->commits++;
 }
 
 /* A lease that was not there before. Epochs rise from batch to batch; inside one batch rows come in any order. */
-static void put_grant(struct world *w, const struct core_put *p, uint64_t newest_before, uint64_t *newest)
+static void put_grant(struct world *w, const struct core_put *p, uint64_t newest_before,
+                      uint64_t *newest)
 {
     struct ledger_stage *s = &w->ledger.job[p->job->id].stage[p->stage->kind];
     const struct core_stage *g = p->stage;
 
     if (g->state != STAGE_LEASED || g->epoch == s->granted) return;
     if (g->epoch <= newest_before)
-        world_break(w, "invariant 5: epoch %llu is given after %llu", N(g->epoch), N(newest_before));
-    if (s->done) world_break(w, "job %llu: %s is done and given again", N(p->job->id), proto_stage_kind((uint64_t)g->kind));
+        world_break(w, "invariant 5: epoch %llu is given after %llu", N(g->epoch),
+                    N(newest_before));
+    if (s->done)
+        world_break(w, "job %llu: %s is done and given again", N(p->job->id),
+                    proto_stage_kind((uint64_t)g->kind));
     if (g->epoch > *newest) *newest = g->epoch;
     if (!s->granted) s->head = w->ledger.head[p->job->lineage];
     s->granted = g->epoch;
-    if (!hash_equal(s->head, w->ledger.head[p->job->lineage]) && (g->kind == STAGE_SCORE || g->kind == STAGE_TRAIN))
-        world_break(w, "invariant 1: job %llu is given %s again on another head", N(p->job->id), proto_stage_kind((uint64_t)g->kind));
+    if (!hash_equal(s->head, w->ledger.head[p->job->lineage]) &&
+        (g->kind == STAGE_SCORE || g->kind == STAGE_TRAIN))
+        world_break(w, "invariant 1: job %llu is given %s again on another head", N(p->job->id),
+                    proto_stage_kind((uint64_t)g->kind));
 }
 
 /* Commits first: they end what was granted before, and what is granted in the same batch stands on them. */
@@ -99,9 +116,11 @@ void ledger_loaded(struct world *w)
         const struct ledger_job *l = &w->ledger.job[id];
         const struct core_job *j = core_job(w->core, id);
         if (l->known && (!j || !hash_equal(j->key, l->key)))
-            world_break(w, "invariant 5: job %llu was %s and is gone after a restart", N(id), l->acknowledged ? "acknowledged" : "durable");
+            world_break(w, "invariant 5: job %llu was %s and is gone after a restart", N(id),
+                        l->acknowledged ? "acknowledged" : "durable");
         else if (l->ended && (int)j->state != l->ended)
-            world_break(w, "job %llu was %s before the restart", N(id), proto_job_state((uint64_t)l->ended));
+            world_break(w, "job %llu was %s before the restart", N(id),
+                        proto_job_state((uint64_t)l->ended));
     }
     for (uint64_t id = 1; id <= core_last_lineage(w->core); id++)
         if (!hash_equal(core_lineage(w->core, id)->head, w->ledger.head[id]))
@@ -114,8 +133,10 @@ static void final_job(struct world *w, const struct core_job *j, long *committed
     uint64_t losses = 0;
 
     for (int k = 0; k < j->n_stages; k++) losses += j->stages[k].losses >= 5;
-    if (j->state == JOB_FAILED && !l->bad_result && !losses) world_break(w, "job %llu failed for no reason", N(j->id));
-    if (j->kind == JOB_LEARN && j->state == JOB_DONE && hash_is_zero(j->commit)) world_break(w, "job %llu is done without a commit", N(j->id));
+    if (j->state == JOB_FAILED && !l->bad_result && !losses)
+        world_break(w, "job %llu failed for no reason", N(j->id));
+    if (j->kind == JOB_LEARN && j->state == JOB_DONE && hash_is_zero(j->commit))
+        world_break(w, "job %llu is done without a commit", N(j->id));
     *committed += j->kind == JOB_LEARN && !hash_is_zero(j->commit);
 }
 
@@ -127,6 +148,8 @@ void ledger_final(struct world *w)
     for (int i = 0; i < CLIENTS; i++) wishes += (uint64_t)w->client[i].n;
     if (core_last_job(w->core) != wishes)
         world_break(w, "%llu jobs came of %llu wishes", N(core_last_job(w->core)), N(wishes));
-    for (uint64_t id = 1; id <= core_last_job(w->core); id++) final_job(w, core_job(w->core, id), &committed);
-    if (committed != w->ledger.commits) world_break(w, "%ld jobs committed, %ld commits were seen", committed, w->ledger.commits);
+    for (uint64_t id = 1; id <= core_last_job(w->core); id++)
+        final_job(w, core_job(w->core, id), &committed);
+    if (committed != w->ledger.commits)
+        world_break(w, "%ld jobs committed, %ld commits were seen", committed, w->ledger.commits);
 }

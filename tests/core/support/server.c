@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct core_settings settings = { .term_ms = 30000, .poll_ms = 2000, .loss_limit = 5 };
+static const struct core_settings settings = {.term_ms = 30000, .poll_ms = 2000, .loss_limit = 5};
 
 void server_boot(struct world *w)
 {
@@ -36,16 +36,23 @@ static void send_stage(struct world *w, const struct core_tell *t, int to)
 {
     const struct core_job *j = core_job(w->core, t->job);
     const struct core_lineage *l = core_lineage(w->core, j->lineage);
-    struct message m = { .kind = MSG_stage, .id = t->to.id, .stage = { .job = t->job, .stage = (uint64_t)t->stage,
-                         .epoch = t->epoch, .lineage = l->name, .term_ms = 30000 } };
+    struct message m = {.kind = MSG_stage,
+                        .id = t->to.id,
+                        .stage = {.job = t->job,
+                                  .stage = (uint64_t)t->stage,
+                                  .epoch = t->epoch,
+                                  .lineage = l->name,
+                                  .term_ms = 30000}};
     struct hash head = l->head;
-    struct arena a = { 0 };
+    struct arena a = {0};
     struct err e;
 
-    if (t->stage == STAGE_SCORE || t->stage == STAGE_TRAIN) m.stage.chain = (struct hashes){ !hash_is_zero(head), &head };
-    if (w->store) {                   /* the real one, with everything in it */
-        struct server s = { .core = w->core, .store = w->store, .settings = settings };
-        if (stage_message(&s, t->job, t->stage, t->epoch, &a, &m, &e)) world_break(w, "stage message: %s", e.text);
+    if (t->stage == STAGE_SCORE || t->stage == STAGE_TRAIN)
+        m.stage.chain = (struct hashes){!hash_is_zero(head), &head};
+    if (w->store) { /* the real one, with everything in it */
+        struct server s = {.core = w->core, .store = w->store, .settings = settings};
+        if (stage_message(&s, t->job, t->stage, t->epoch, &a, &m, &e))
+            world_break(w, "stage message: %s", e.text);
         m.id = t->to.id;
     }
     world_send(w, to, TO_SERVER, &m);
@@ -64,7 +71,7 @@ static void tell(struct world *w, struct core_tell *t)
 static void tell_all(struct world *w)
 {
     for (size_t i = 0; i < w->actions.n_tells; i++) {
-        if (world_chance(w, 2)) {                    /* died in the middle of answering */
+        if (world_chance(w, 2)) { /* died in the middle of answering */
             server_crash(w);
             return;
         }
@@ -92,7 +99,8 @@ static void carry_out(struct world *w)
     if (w->o.bug == BUG_ANSWER_EARLY) tell_all(w);
     if (!w->core) return;
     if (world_chance(w, 4)) {
-        if (w->o.bug == BUG_TORN_WRITE && a->n_puts) disk_apply(w, a, (size_t)world_roll(w, a->n_puts));
+        if (w->o.bug == BUG_TORN_WRITE && a->n_puts)
+            disk_apply(w, a, (size_t)world_roll(w, a->n_puts));
         server_crash(w);
         return;
     }
@@ -132,13 +140,15 @@ static void spoil(struct world *w, struct message *m, struct core_event *ev)
             ((struct core_stage *)(uintptr_t)s)->group = ev->group;
         }
     }
-    if (w->o.bug == BUG_NO_KEY && m->kind == MSG_sample) m->sample.key = world_name(w, "spoiled", w->keys++);
+    if (w->o.bug == BUG_NO_KEY && m->kind == MSG_sample)
+        m->sample.key = world_name(w, "spoiled", w->keys++);
 }
 
 static void step(struct world *w, const struct parcel *p, struct arena *a)
 {
     struct message *m = arena_alloc(a, sizeof *m);
-    struct core_event ev = { .type = CORE_MESSAGE, .message = m, .user = "ann", .request = { p->data, p->n } };
+    struct core_event ev = {
+        .type = CORE_MESSAGE, .message = m, .user = "ann", .request = {p->data, p->n}};
     struct message canonical;
     struct err e;
 
@@ -161,7 +171,7 @@ static void step(struct world *w, const struct parcel *p, struct arena *a)
 
 void server_deliver(struct world *w, struct parcel *p, int n)
 {
-    struct arena a = { 0 };
+    struct arena a = {0};
 
     for (int i = 0; i < n && w->core && !w->broken[0]; i++) step(w, &p[i], &a);
     if (w->core && !w->broken[0]) carry_out(w);
@@ -179,12 +189,12 @@ static void own(struct world *w, const struct core_event *ev)
 
 void server_tick(struct world *w)
 {
-    struct core_event ev = { .type = CORE_TICK };
+    struct core_event ev = {.type = CORE_TICK};
     own(w, &ev);
 }
 
 void server_group_died(struct world *w, struct hash nonce)
 {
-    struct core_event ev = { .type = CORE_GROUP_LOST, .group = nonce };
+    struct core_event ev = {.type = CORE_GROUP_LOST, .group = nonce};
     if (w->core) own(w, &ev);
 }

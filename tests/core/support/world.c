@@ -7,7 +7,8 @@
 #include <string.h>
 
 const char *const planted_names[PLANTED] = {
-    "none", "answer-early", "torn-write", "no-fence", "no-key", "no-expiry", "lost-commit", "epoch-reused",
+    "none",   "answer-early", "torn-write",  "no-fence",
+    "no-key", "no-expiry",    "lost-commit", "epoch-reused",
 };
 
 uint64_t world_roll(struct world *w, uint64_t bound)
@@ -26,7 +27,8 @@ int world_chance(struct world *w, int per_mille)
 struct hash world_name(struct world *w, const char *what, uint64_t n)
 {
     char text[96];
-    int len = snprintf(text, sizeof text, "%s %llu %llu", what, (unsigned long long)w->o.seed, (unsigned long long)n);
+    int len = snprintf(text, sizeof text, "%s %llu %llu", what, (unsigned long long)w->o.seed,
+                       (unsigned long long)n);
     return hash_bytes(text, (size_t)len);
 }
 
@@ -36,7 +38,8 @@ void world_break(struct world *w, const char *fmt, ...)
     int n;
 
     if (w->broken[0]) return;
-    n = snprintf(w->broken, sizeof w->broken, "seed %llu, step %ld, t=%lld ms: ", (unsigned long long)w->o.seed, w->steps,
+    n = snprintf(w->broken, sizeof w->broken,
+                 "seed %llu, step %ld, t=%lld ms: ", (unsigned long long)w->o.seed, w->steps,
                  (long long)w->now);
     va_start(args, fmt);
     vsnprintf(w->broken + n, sizeof w->broken - (size_t)n, fmt, args);
@@ -57,7 +60,8 @@ static void heap_push(struct world *w, struct parcel p)
         w->parcels_room = w->parcels_room ? 2 * w->parcels_room : 64;
         w->parcels = realloc(w->parcels, w->parcels_room * sizeof *w->parcels);
     }
-    for (; i && sooner(&p, &w->parcels[(i - 1) / 2]); i = (i - 1) / 2) w->parcels[i] = w->parcels[(i - 1) / 2];
+    for (; i && sooner(&p, &w->parcels[(i - 1) / 2]); i = (i - 1) / 2)
+        w->parcels[i] = w->parcels[(i - 1) / 2];
     w->parcels[i] = p;
 }
 
@@ -77,21 +81,28 @@ static struct parcel heap_pop(struct world *w)
 
 static int64_t delay(struct world *w)
 {
-    return world_chance(w, 30) ? 100 + (int64_t)world_roll(w, 40000) : 1 + (int64_t)world_roll(w, 20);
+    return world_chance(w, 30) ? 100 + (int64_t)world_roll(w, 40000)
+                               : 1 + (int64_t)world_roll(w, 20);
 }
 
 static void post(struct world *w, int to, int from, struct slice s)
 {
     uint8_t *copy = malloc(s.n);
     memcpy(copy, s.data, s.n);
-    struct parcel p = { .at = w->now + delay(w), .order = w->order++, .to = to, .from = from, .data = copy, .n = s.n };
-    if (from >= CLIENTS) p.nonce = w->group[from - CLIENTS].nonce;           /* of who sent it, whoever lives when it comes */
+    struct parcel p = {.at = w->now + delay(w),
+                       .order = w->order++,
+                       .to = to,
+                       .from = from,
+                       .data = copy,
+                       .n = s.n};
+    if (from >= CLIENTS)
+        p.nonce = w->group[from - CLIENTS].nonce; /* of who sent it, whoever lives when it comes */
     heap_push(w, p);
 }
 
 void world_send(struct world *w, int to, int from, const struct message *m)
 {
-    struct arena a = { 0 };
+    struct arena a = {0};
     struct slice s;
     struct err e;
 
@@ -105,11 +116,12 @@ void world_send(struct world *w, int to, int from, const struct message *m)
 
 static void to_actor(struct world *w, const struct parcel *p)
 {
-    struct arena a = { 0 };
+    struct arena a = {0};
     struct message m;
     struct err e;
 
-    if (proto_decode(p->data, p->n, &a, &m, &e)) world_break(w, "an answer cannot be read: %s", e.text);
+    if (proto_decode(p->data, p->n, &a, &m, &e))
+        world_break(w, "an answer cannot be read: %s", e.text);
     else if (p->to < CLIENTS) client_hear(w, p->to, &m);
     else group_hear(w, p->to - CLIENTS, &m);
     arena_fini(&a);
@@ -173,14 +185,15 @@ static void advance(struct world *w)
     if (w->core && world_roll(w, 25) == 0) server_tick(w);
 }
 
-enum { CALM_MS = 4 * 3600 * 1000 };   /* of virtual time until everything must have ended */
+enum { CALM_MS = 4 * 3600 * 1000 }; /* of virtual time until everything must have ended */
 
 void world_run(struct world *w)
 {
     while (w->steps < w->o.events && !w->broken[0]) advance(w);
     w->calm = 1;
     for (int64_t end = w->now + CALM_MS; !w->broken[0] && !quiet(w);) {
-        if (w->now >= end) world_break(w, "liveness: four hours without faults and not everything has ended");
+        if (w->now >= end)
+            world_break(w, "liveness: four hours without faults and not everything has ended");
         advance(w);
     }
     if (!w->broken[0]) ledger_final(w);

@@ -43,7 +43,7 @@ static int64_t some_i64(struct dice *d)
 
 static double some_f64(struct dice *d)
 {
-    static const double edges[] = { 0, -0.0, 1, -1, 1e308, 5e-324, 0.1 };
+    static const double edges[] = {0, -0.0, 1, -1, 1e308, 5e-324, 0.1};
     if (dice_below(d, 3) == 0) return edges[dice_below(d, 7)];
     return ((double)dice_roll(d) - 9e18) / 1024;
 }
@@ -59,7 +59,8 @@ static size_t some_length(struct dice *d, size_t max, size_t mostly)
 
 static const char *some_str(struct dice *d, struct arena *a, size_t max)
 {
-    static const char *const bits[] = { "a", "<rex>", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\x95", "\n", "\x7f" };
+    static const char *const bits[] = {
+        "a", "<rex>", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\x95", "\n", "\x7f"};
     size_t want = some_length(d, max, 80), n = 0;
     char *s = arena_alloc(a, want + 1);
 
@@ -77,12 +78,12 @@ static struct slice some_bytes(struct dice *d, struct arena *a, size_t max)
     size_t n = some_length(d, max, 300);
     uint8_t *p = arena_alloc(a, n + 1);
     for (size_t i = 0; i < n; i++) p[i] = (uint8_t)dice_roll(d);
-    return (struct slice){ n ? p : NULL, n };
+    return (struct slice){n ? p : NULL, n};
 }
 
 static struct hash some_hash(struct dice *d)
 {
-    struct hash h = { { 0 } };
+    struct hash h = {{0}};
     if (dice_below(d, 4) == 0) return h;
     for (size_t i = 0; i < HASH_BYTES; i++) h.v[i] = (uint8_t)dice_roll(d);
     return h;
@@ -90,7 +91,7 @@ static struct hash some_hash(struct dice *d)
 
 static struct strs some_strs(struct dice *d, struct arena *a, size_t n, size_t max)
 {
-    struct strs v = { .n = some_length(d, n, 6) };
+    struct strs v = {.n = some_length(d, n, 6)};
     v.v = arena_alloc(a, (v.n + 1) * sizeof *v.v);
     for (size_t i = 0; i < v.n; i++) v.v[i] = some_str(d, a, max);
     return v;
@@ -98,12 +99,13 @@ static struct strs some_strs(struct dice *d, struct arena *a, size_t n, size_t m
 
 static struct hashes some_hashes(struct dice *d, struct arena *a, size_t n)
 {
-    struct hashes v = { .n = some_length(d, n, 6) };
+    struct hashes v = {.n = some_length(d, n, 6)};
     v.v = arena_alloc(a, (v.n + 1) * sizeof *v.v);
     for (size_t i = 0; i < v.n; i++) v.v[i] = some_hash(d);
     return v;
 }
 
+/* clang-format off */
 #define U64(name, max) m->name = some_u64(d, max);
 #define I64(name) m->name = some_i64(d);
 #define F64(name) m->name = some_f64(d);
@@ -127,13 +129,16 @@ static struct hashes some_hashes(struct dice *d, struct arena *a, size_t n)
         (void)a;
 #define END(name) }
 #include "proto/messages.def"
+/* clang-format on */
 
 struct message random_message(struct dice *d, struct arena *a, enum msg_kind kind)
 {
-    struct message m = { .kind = kind, .id = some_u64(d, PROTO_ANY) };
+    struct message m = {.kind = kind, .id = some_u64(d, PROTO_ANY)};
     switch (kind) {
-#define MESSAGE(number, name, from)                                                  \
-    case MSG_##name: fill_msg_##name(d, a, &m.name); break;
+#define MESSAGE(number, name, from)     \
+    case MSG_##name:                    \
+        fill_msg_##name(d, a, &m.name); \
+        break;
 #include "proto/messages.def"
     case MSG_none:
     case MSG_KINDS: break;

@@ -31,13 +31,18 @@ struct hash office_hash(const char *what, uint64_t n)
     return hash_bytes(text, (size_t)len);
 }
 
-enum code office_ask(struct office *o, const struct message *m, struct hash group, struct message *out, struct err *e)
+enum code office_ask(struct office *o, const struct message *m, struct hash group,
+                     struct message *out, struct err *e)
 {
-    struct arena a = { 0 };
-    struct core_event ev = { .type = CORE_MESSAGE, .message = m, .user = "ann", .group = group, .from = { .id = ++o->asked } };
+    struct arena a = {0};
+    struct core_event ev = {.type = CORE_MESSAGE,
+                            .message = m,
+                            .user = "ann",
+                            .group = group,
+                            .from = {.id = ++o->asked}};
     enum code rc = proto_encode(m, &a, &ev.request, e);
 
-    *out = (struct message){ 0 };
+    *out = (struct message){0};
     ev.digest = hash_bytes(ev.request.data, ev.request.n);
     core_actions_clear(&o->actions);
     core_step(o->core, &ev, ++o->now, &o->actions);
@@ -47,7 +52,9 @@ enum code office_ask(struct office *o, const struct message *m, struct hash grou
         if (t->to.id != o->asked) continue;
         *out = t->answer;
         if (t->type == TELL_STAGE)
-            *out = (struct message){ .kind = MSG_stage, .stage = { .job = t->job, .stage = (uint64_t)t->stage, .epoch = t->epoch } };
+            *out = (struct message){
+                .kind = MSG_stage,
+                .stage = {.job = t->job, .stage = (uint64_t)t->stage, .epoch = t->epoch}};
     }
     arena_fini(&a);
     return rc;
@@ -55,8 +62,11 @@ enum code office_ask(struct office *o, const struct message *m, struct hash grou
 
 struct message office_lineage(const char *name)
 {
-    return (struct message){ .kind = MSG_lineage_create, .lineage_create = { .key = hash_bytes(name, strlen(name)), .name = name,
-                             .base_path = "/models/base", .base_hash = office_hash("base", 0) } };
+    return (struct message){.kind = MSG_lineage_create,
+                            .lineage_create = {.key = hash_bytes(name, strlen(name)),
+                                               .name = name,
+                                               .base_path = "/models/base",
+                                               .base_hash = office_hash("base", 0)}};
 }
 
 struct message office_learn(const char *lineage, uint64_t n, uint64_t wants)
@@ -64,9 +74,17 @@ struct message office_learn(const char *lineage, uint64_t n, uint64_t wants)
     static struct hash images[2];
     static const char *prompt = "a photo of it";
     static char token[32];
-    struct message m = { .kind = MSG_learn, .learn = { .key = office_hash("key", n), .lineage = lineage, .token = token,
-        .class_word = "dog", .kind = CONCEPT_ANIMAL, .wants = wants, .images = { 2, images }, .seed = n,
-        .preview_prompts = { 1, &prompt }, .settings = "{}" } };
+    struct message m = {.kind = MSG_learn,
+                        .learn = {.key = office_hash("key", n),
+                                  .lineage = lineage,
+                                  .token = token,
+                                  .class_word = "dog",
+                                  .kind = CONCEPT_ANIMAL,
+                                  .wants = wants,
+                                  .images = {2, images},
+                                  .seed = n,
+                                  .preview_prompts = {1, &prompt},
+                                  .settings = "{}"}};
 
     images[0] = office_hash("image", n);
     images[1] = office_hash("image", n + 1000000);
@@ -75,19 +93,31 @@ struct message office_learn(const char *lineage, uint64_t n, uint64_t wants)
     return m;
 }
 
-enum code office_work(struct office *o, uint64_t group, enum code code, struct message *did, struct err *e)
+enum code office_work(struct office *o, uint64_t group, enum code code, struct message *did,
+                      struct err *e)
 {
     struct hash nonce = office_hash("group", group), output;
-    struct message hello = { .kind = MSG_worker_hello, .worker_hello = { .name = "g", .nonce = nonce, .ranks = 1 } };
-    struct message ready = { .kind = MSG_ready }, answer;
+    struct message hello = {.kind = MSG_worker_hello,
+                            .worker_hello = {.name = "g", .nonce = nonce, .ranks = 1}};
+    struct message ready = {.kind = MSG_ready}, answer;
     enum code rc;
 
-    if ((rc = office_ask(o, &hello, nonce, &answer, e)) || (rc = office_ask(o, &ready, nonce, did, e))) return rc;
+    if ((rc = office_ask(o, &hello, nonce, &answer, e)) ||
+        (rc = office_ask(o, &ready, nonce, did, e)))
+        return rc;
     if (did->kind != MSG_stage) return OK;
     output = office_hash(proto_stage_kind(did->stage.stage), did->stage.job);
-    struct message result = { .kind = MSG_result, .result = { .job = did->stage.job, .stage = did->stage.stage, .seconds = 1.25,
-        .epoch = did->stage.epoch, .code = (uint64_t)code, .line = "", .report = "{\"loss\":0.5}", .outputs = { !code, &output } } };
+    struct message result = {.kind = MSG_result,
+                             .result = {.job = did->stage.job,
+                                        .stage = did->stage.stage,
+                                        .seconds = 1.25,
+                                        .epoch = did->stage.epoch,
+                                        .code = (uint64_t)code,
+                                        .line = "",
+                                        .report = "{\"loss\":0.5}",
+                                        .outputs = {!code, &output}}};
     rc = office_ask(o, &result, nonce, &answer, e);
-    if (!rc && answer.kind != MSG_done) rc = err_set(e, ERR_FAILED, "the result was answered `%s`", proto_name(answer.kind));
+    if (!rc && answer.kind != MSG_done)
+        rc = err_set(e, ERR_FAILED, "the result was answered `%s`", proto_name(answer.kind));
     return rc;
 }
