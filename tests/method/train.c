@@ -1,4 +1,5 @@
 /* Stage train of CNS end to end on the tiny model: what moves and what must not, resumption, damage, divergence, L_reg. */
+#include "base/arena.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "pipeline/model/weights.h"
@@ -330,9 +331,35 @@ static void class_images(void)
     study_close(&s);
 }
 
+/* Allocations fail one after another, first each, then ever fewer: the error is named and nothing stays (SAN=1 looks). */
+static void without_memory(void)
+{
+    struct study s;
+    struct commit c = {0};
+    struct err e;
+    long tried = 0, odd = 0, done = 0;
+    if (!is_code(study_open(&s, 1, &e), OK, &e, "a study")) return;
+    s.task.settings.train_steps = 1;
+    s.task.instance.n = s.task.prior.n = 1;
+    struct hash want = study_learn_name(&s.task, &e);
+    for (long n = 1; n < 100000 && !done; n += 1 + n / 12, tried++) {
+        arena_fail_after(n);
+        enum code rc = study_learn(&s.task, &c, &e);
+        arena_fail_after(0);
+        odd += rc ? rc != ERR_NOMEM || c.value || c.made : !hash_equal(study_name(&c), want);
+        if (rc && rc != ERR_NOMEM) note("allocation %ld: %s", n, e.text);
+        done = rc == OK;
+        commit_fini(&c);
+    }
+    is_int(odd, 0, "an allocation that fails is ERR_NOMEM and leaves nothing");
+    ok(done && tried > 20, "%ld of them were tried, to the end", tried);
+    study_close(&s);
+}
+
 int main(void)
 {
     parallel_start(2);
+    without_memory();
     two_concepts();
     record();
     resumption();
