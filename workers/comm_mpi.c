@@ -9,8 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHUNK (1u << 30)             /* MPI counts are ints */
-#define LOOK_NS 300000               /* an idle rank looks about 3000 times a second: unseen beside a stage's length */
+#define CHUNK (1u << 30) /* MPI counts are ints */
+#define LOOK_NS \
+    300000 /* an idle rank looks about 3000 times a second: unseen beside a stage's length */
 
 /* The one translation of MPI's errors into ours. */
 static enum code translate(int rc, const char *what, struct err *e)
@@ -27,18 +28,22 @@ static enum code band(struct collectives *c, uint64_t *words, size_t n, struct e
     (void)c;
     for (size_t at = 0; at < n; at += CHUNK) {
         int count = (int)(n - at < CHUNK ? n - at : CHUNK);
-        int rc = MPI_Allreduce(MPI_IN_PLACE, words + at, count, MPI_UINT64_T, MPI_BAND, MPI_COMM_WORLD);
+        int rc =
+            MPI_Allreduce(MPI_IN_PLACE, words + at, count, MPI_UINT64_T, MPI_BAND, MPI_COMM_WORLD);
         if (rc) return translate(rc, "allreduce", e);
     }
     return OK;
 }
 
 /* One datatype as long as a rank's share, so that shares beyond 2 GiB stay one call. */
-static enum code gather(struct collectives *c, const void *in, size_t bytes, void *out, struct err *e)
+static enum code gather(struct collectives *c, const void *in, size_t bytes, void *out,
+                        struct err *e)
 {
     (void)c;
     if (bytes <= INT_MAX)
-        return translate(MPI_Allgather(in, (int)bytes, MPI_BYTE, out, (int)bytes, MPI_BYTE, MPI_COMM_WORLD), "allgather", e);
+        return translate(
+            MPI_Allgather(in, (int)bytes, MPI_BYTE, out, (int)bytes, MPI_BYTE, MPI_COMM_WORLD),
+            "allgather", e);
     MPI_Datatype page, share = MPI_DATATYPE_NULL;
     int pages = (int)(bytes / 4096), rest = (int)(bytes % 4096);
     int lengths[2] = {pages, rest};
@@ -72,7 +77,8 @@ static enum code barrier(struct collectives *c, struct err *e)
 }
 
 /* A non-blocking broadcast on every rank, root included: the standard does not let MPI_Bcast meet MPI_Ibcast. */
-enum code comm_mpi_broadcast_patiently(struct collectives *c, void *data, size_t bytes, int root, struct err *e)
+enum code comm_mpi_broadcast_patiently(struct collectives *c, void *data, size_t bytes, int root,
+                                       struct err *e)
 {
     (void)c;
     struct timespec nap = {0, LOOK_NS};
@@ -102,7 +108,8 @@ enum code comm_mpi_start(int *argc, char ***argv, struct collectives *out, struc
     int rc = MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &level);
     if (rc) return translate(rc, "init", e);
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    *out = (struct collectives){.name = "mpi", .band = band, .gather = gather, .broadcast = broadcast, .barrier = barrier};
+    *out = (struct collectives){
+        .name = "mpi", .band = band, .gather = gather, .broadcast = broadcast, .barrier = barrier};
     MPI_Comm_rank(MPI_COMM_WORLD, &out->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &out->size);
     die_with_parent(parent);
@@ -119,7 +126,8 @@ int comm_mpi_ranks_here(void)
 {
     MPI_Comm here;
     int n = 1;
-    if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here)) return 1;
+    if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here))
+        return 1;
     MPI_Comm_size(here, &n);
     MPI_Comm_free(&here);
     return n;

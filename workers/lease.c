@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-#define BEAT_MS 250                    /* also what progress bars see; 1/40 of the shortest term */
+#define BEAT_MS 250 /* also what progress bars see; 1/40 of the shortest term */
 
 volatile sig_atomic_t lease_leaving;
 
@@ -16,7 +16,11 @@ static int64_t now_ms(void)
 
 void lease_begin(struct lease *l, struct link *link, const struct msg_stage *s)
 {
-    *l = (struct lease){.link = link, .job = s->job, .stage = s->stage, .epoch = s->epoch, .term_ms = (int64_t)s->term_ms};
+    *l = (struct lease){.link = link,
+                        .job = s->job,
+                        .stage = s->stage,
+                        .epoch = s->epoch,
+                        .term_ms = (int64_t)s->term_ms};
     l->heard_ms = now_ms();
 }
 
@@ -46,11 +50,15 @@ int lease_progress(void *self, int64_t step, int64_t of, const char *line)
     hear(l);
     if (now - l->told_ms >= BEAT_MS) {
         struct message beat = {.kind = MSG_heartbeat,
-                               .heartbeat = {.job = l->job, .stage = l->stage, .epoch = l->epoch, .step = (uint64_t)step,
-                                             .of = (uint64_t)of, .text = line}};
+                               .heartbeat = {.job = l->job,
+                                             .stage = l->stage,
+                                             .epoch = l->epoch,
+                                             .step = (uint64_t)step,
+                                             .of = (uint64_t)of,
+                                             .text = line}};
         link_tell(l->link, &beat, NULL);
         l->told_ms = now;
     }
-    if (now - l->heard_ms > l->term_ms) l->lost = 1;     /* somebody else may hold it by now */
+    if (now - l->heard_ms > l->term_ms) l->lost = 1; /* somebody else may hold it by now */
     return l->lost || lease_leaving;
 }

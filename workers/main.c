@@ -26,18 +26,24 @@ static const char HELP[] =
     "  --connect ENDPOINT   where the coordinator listens for workers\n"
     "  --home DIR           its home: objects/ and checkpoints/ are read and written there\n"
     "  --name NAME          of the group, in logs and `engram queue` (default: group-<pid>)\n"
-    "  --nonce HEX          64 hex digits that tell this group from its predecessor (default: made here)\n"
+    "  --nonce HEX          64 hex digits that tell this group from its predecessor (default: made "
+    "here)\n"
     "  --threads N          per rank (default: cores of this host / ranks on it)\n"
     "\n"
-    "Signals: TERM, INT and USR1 end the stage at its next step, with a checkpoint. Exit status: 0 told to leave, 2 usage,\n"
+    "Signals: TERM, INT and USR1 end the stage at its next step, with a checkpoint. Exit status: 0 "
+    "told to leave, 2 usage,\n"
     "4 environment, 75 the coordinator has been silent for too long.\n";
 
-struct options { const char *connect, *home, *name, *nonce; int threads; };
+struct options {
+    const char *connect, *home, *name, *nonce;
+    int threads;
+};
 
 static enum code options_read(int argc, char **argv, struct options *o, struct err *e)
 {
-    static const struct option LONG[] = {{"connect", 1, 0, 'c'}, {"home", 1, 0, 'd'}, {"name", 1, 0, 'n'}, {"nonce", 1, 0, 'x'},
-                                         {"threads", 1, 0, 't'}, {"help", 0, 0, 'h'}, {0, 0, 0, 0}};
+    static const struct option LONG[] = {
+        {"connect", 1, 0, 'c'}, {"home", 1, 0, 'd'}, {"name", 1, 0, 'n'}, {"nonce", 1, 0, 'x'},
+        {"threads", 1, 0, 't'}, {"help", 0, 0, 'h'}, {0, 0, 0, 0}};
     *o = (struct options){0};
     for (int c; (c = getopt_long(argc, argv, "h", LONG, NULL)) != -1;) {
         if (c == 'c') o->connect = optarg;
@@ -48,10 +54,10 @@ static enum code options_read(int argc, char **argv, struct options *o, struct e
         else if (c == 'h') {
             fputs(HELP, stdout);
             exit(0);
-        } else
-            return err_set(e, ERR_USAGE, "see engram-worker --help");
+        } else return err_set(e, ERR_USAGE, "see engram-worker --help");
     }
-    if (!o->connect || !o->home) return err_set(e, ERR_USAGE, "--connect and --home are needed; see engram-worker --help");
+    if (!o->connect || !o->home)
+        return err_set(e, ERR_USAGE, "--connect and --home are needed; see engram-worker --help");
     return OK;
 }
 
@@ -71,13 +77,17 @@ static void handle_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static enum code hello_make(const struct options *o, const struct collectives *c, struct msg_worker_hello *out, struct err *e)
+static enum code hello_make(const struct options *o, const struct collectives *c,
+                            struct msg_worker_hello *out, struct err *e)
 {
     static char name[64], host[64];
     snprintf(name, sizeof name, "group-%d", (int)getpid());
     gethostname(host, sizeof host - 1);
-    *out = (struct msg_worker_hello){.name = o->name ? o->name : name, .ranks = (uint64_t)c->size, .pid = (uint64_t)getpid(),
-                                     .host = host, .device = kernels_cuda() ? "cuda" : "cpu"};
+    *out = (struct msg_worker_hello){.name = o->name ? o->name : name,
+                                     .ranks = (uint64_t)c->size,
+                                     .pid = (uint64_t)getpid(),
+                                     .host = host,
+                                     .device = kernels_cuda() ? "cuda" : "cpu"};
     if (o->nonce) return hash_parse(o->nonce, &out->nonce, e);
     char seed[160];
     snprintf(seed, sizeof seed, "%s %s %d", host, name, (int)getppid());
@@ -95,7 +105,8 @@ static enum code serve(const struct options *o, struct collectives *c, struct er
     enum code rc = collectives_agree(c, group_open(&g, o->home, c, e), e);
     if (!rc && c->rank == 0) {
         rc = hello_make(o, c, &hello, e);
-        struct link_options l = {.endpoint = o->connect, .timeout_ms = 5000, .tries = 2, .hello = &hello};
+        struct link_options l = {
+            .endpoint = o->connect, .timeout_ms = 5000, .tries = 2, .hello = &hello};
         if (!rc) rc = link_open(&link, &l, e);
     }
     rc = collectives_agree(c, rc, e);

@@ -9,12 +9,14 @@
 #include <string.h>
 #include <time.h>
 
-struct order { uint64_t bytes; };          /* of the encoded stage that follows; 0: leave */
+struct order {
+    uint64_t bytes;
+}; /* of the encoded stage that follows; 0: leave */
 
 static void sleep_ms(int64_t ms)
 {
     struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000};
-    nanosleep(&t, NULL);                   /* a signal may cut it short: the caller looks at lease_leaving */
+    nanosleep(&t, NULL); /* a signal may cut it short: the caller looks at lease_leaving */
 }
 
 static double now_s(void)
@@ -25,12 +27,15 @@ static double now_s(void)
 }
 
 /* Rank 0: the next stage, encoded, or *out empty to leave. Errors: nobody has answered for a long time. */
-static enum code ask(struct group *g, struct link *link, struct arena *a, struct slice *out, struct err *e)
+static enum code ask(struct group *g, struct link *link, struct arena *a, struct slice *out,
+                     struct err *e)
 {
     double silent_since = now_s();
     *out = (struct slice){0};
     while (!lease_leaving) {
-        struct message ready = {.kind = MSG_ready, .ready = {.base = g->model ? g->model->hash : (struct hash){{0}}}}, answer;
+        struct message ready = {.kind = MSG_ready,
+                                .ready = {.base = g->model ? g->model->hash : (struct hash){{0}}}},
+                       answer;
         enum code rc = link_call(link, &ready, a, &answer, e);
         if (rc == ERR_CANCELLED) continue;
         if (rc == ERR_ENVIRONMENT && (now_s() - silent_since) * 1000.0 < SILENCE_MS) continue;
@@ -44,7 +49,8 @@ static enum code ask(struct group *g, struct link *link, struct arena *a, struct
 }
 
 /* All ranks: the same bytes, or none. */
-static enum code share(struct group *g, struct slice mine, struct arena *a, struct slice *out, struct err *e)
+static enum code share(struct group *g, struct slice mine, struct arena *a, struct slice *out,
+                       struct err *e)
 {
     struct order o = {.bytes = mine.n};
     enum code rc = comm_mpi_broadcast_patiently(g->ranks, &o, sizeof o, 0, e);
@@ -59,11 +65,13 @@ static enum code share(struct group *g, struct slice mine, struct arena *a, stru
 }
 
 /* Says the result until it is heard. A result that does not count any more is dropped: somebody else has the stage. */
-static void tell(struct link *link, const struct msg_stage *s, enum code code, const struct err *why, struct outcome *o,
-                 double seconds, struct arena *a)
+static void tell(struct link *link, const struct msg_stage *s, enum code code,
+                 const struct err *why, struct outcome *o, double seconds, struct arena *a)
 {
-    struct message m = {.kind = MSG_result,
-                        .result = {.job = s->job, .stage = s->stage, .epoch = s->epoch, .code = code, .seconds = seconds}};
+    struct message m = {
+        .kind = MSG_result,
+        .result = {
+            .job = s->job, .stage = s->stage, .epoch = s->epoch, .code = code, .seconds = seconds}};
     if (code) m.result.line = why->text;
     else {
         m.result.outputs = (struct hashes){o->n, o->output};
@@ -75,7 +83,8 @@ static void tell(struct link *link, const struct msg_stage *s, enum code code, c
     for (;;) {
         enum code rc = link_call(link, &m, a, &answer, &e);
         if (rc == OK) {
-            if (answer.kind == MSG_give_up) log_line(LOG_WARN, "result of job %llu came too late", (unsigned long long)s->job);
+            if (answer.kind == MSG_give_up)
+                log_line(LOG_WARN, "result of job %llu came too late", (unsigned long long)s->job);
             return;
         }
         if ((now_s() - since) * 1000.0 > SILENCE_MS) break;
@@ -85,7 +94,8 @@ static void tell(struct link *link, const struct msg_stage *s, enum code code, c
     log_line(LOG_ERROR, "result of job %llu not delivered: %s", (unsigned long long)s->job, e.text);
 }
 
-static enum code work(struct group *g, struct link *link, struct slice bytes, struct arena *a, struct err *e)
+static enum code work(struct group *g, struct link *link, struct slice bytes, struct arena *a,
+                      struct err *e)
 {
     struct message m;
     struct outcome out = {0};
@@ -95,15 +105,17 @@ static enum code work(struct group *g, struct link *link, struct slice bytes, st
     if (rc) return rc;
     double start = now_s();
     if (link) {
-        log_line(LOG_INFO, "job %llu stage %s epoch %llu", (unsigned long long)m.stage.job, proto_stage_kind(m.stage.stage),
-                 (unsigned long long)m.stage.epoch);
+        log_line(LOG_INFO, "job %llu stage %s epoch %llu", (unsigned long long)m.stage.job,
+                 proto_stage_kind(m.stage.stage), (unsigned long long)m.stage.epoch);
         lease_begin(&lease, link, &m.stage);
         g->progress = lease_progress;
         g->progress_self = &lease;
     }
     rc = group_run(g, &m.stage, a, &out, &why);
     g->progress = NULL;
-    if (rc && link) log_line(LOG_WARN, "job %llu stage %s: %s", (unsigned long long)m.stage.job, proto_stage_kind(m.stage.stage), why.text);
+    if (rc && link)
+        log_line(LOG_WARN, "job %llu stage %s: %s", (unsigned long long)m.stage.job,
+                 proto_stage_kind(m.stage.stage), why.text);
     if (link && !lease.lost) tell(link, &m.stage, rc, &why, &out, now_s() - start, a);
     text_fini(&out.report);
     lease_end(&lease);

@@ -12,15 +12,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum code concepts(const struct msg_stage *s, struct arena *a, struct evaluate_task *t, struct err *e)
+static enum code concepts(const struct msg_stage *s, struct arena *a, struct evaluate_task *t,
+                          struct err *e)
 {
     struct evaluate_concept *c = arena_alloc(a, (s->concepts.n + 1) * sizeof *c);
     if (!c) return err_set(e, ERR_NOMEM, "out of memory for %zu concepts", s->concepts.n);
     for (size_t i = 0; i < s->concepts.n; i++) {
         const struct concept_row *row = &s->concepts.v[i];
-        c[i] = (struct evaluate_concept){.token = row->token, .class_word = row->class_word,
-                                         .kind = proto_concept_kind(row->kind), .reference = row->images.v,
-                                         .n_references = (int)row->images.n, .commit = row->commit};
+        c[i] = (struct evaluate_concept){.token = row->token,
+                                         .class_word = row->class_word,
+                                         .kind = proto_concept_kind(row->kind),
+                                         .reference = row->images.v,
+                                         .n_references = (int)row->images.n,
+                                         .commit = row->commit};
     }
     t->concept = c;
     t->n = (int)s->concepts.n;
@@ -28,7 +32,8 @@ static enum code concepts(const struct msg_stage *s, struct arena *a, struct eva
 }
 
 /* The base model's own patterns, if it has any. */
-static enum code base_patterns(struct group *g, struct arena *a, struct evaluate_task *t, struct err *e)
+static enum code base_patterns(struct group *g, struct arena *a, struct evaluate_task *t,
+                               struct err *e)
 {
     char path[4200];
     struct prompts p = {0};
@@ -43,14 +48,24 @@ static enum code base_patterns(struct group *g, struct arena *a, struct evaluate
     return rc || pattern ? rc : err_set(e, ERR_NOMEM, "out of memory for prompts");
 }
 
-static enum code task_make(struct group *g, const struct msg_stage *s, const struct message *request, struct arena *a,
-                           struct evaluate_task *t, struct err *e)
+static enum code task_make(struct group *g, const struct msg_stage *s,
+                           const struct message *request, struct arena *a, struct evaluate_task *t,
+                           struct err *e)
 {
     int own = request->kind == MSG_evaluate;
-    *t = (struct evaluate_task){.model = g->model, .clip = g->clip, .kernels = g->kernels, .w0 = g->w0, .store = g->objects,
-                                .ranks = g->ranks, .progress = g->progress, .progress_self = g->progress_self, .seed = s->seed};
-    enum code rc = settings_parse(&t->settings, own ? request->evaluate.settings : request->learn.settings, e);
-    if (own && request->evaluate.per_prompt) t->settings.evaluate_per_prompt = (int64_t)request->evaluate.per_prompt;
+    *t = (struct evaluate_task){.model = g->model,
+                                .clip = g->clip,
+                                .kernels = g->kernels,
+                                .w0 = g->w0,
+                                .store = g->objects,
+                                .ranks = g->ranks,
+                                .progress = g->progress,
+                                .progress_self = g->progress_self,
+                                .seed = s->seed};
+    enum code rc =
+        settings_parse(&t->settings, own ? request->evaluate.settings : request->learn.settings, e);
+    if (own && request->evaluate.per_prompt)
+        t->settings.evaluate_per_prompt = (int64_t)request->evaluate.per_prompt;
     if (own) {
         t->pattern = request->evaluate.prompts.v;
         t->n_patterns = (int)request->evaluate.prompts.n;
@@ -59,8 +74,8 @@ static enum code task_make(struct group *g, const struct msg_stage *s, const str
     return rc ? rc : concepts(s, a, t, e);
 }
 
-enum code stage_evaluate(struct group *g, const struct msg_stage *s, const struct message *request, struct arena *a,
-                         struct outcome *out, struct err *e)
+enum code stage_evaluate(struct group *g, const struct msg_stage *s, const struct message *request,
+                         struct arena *a, struct outcome *out, struct err *e)
 {
     struct evaluate_task t;
     struct evaluation v = {0};

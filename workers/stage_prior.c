@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-enum code stage_prior(struct group *g, const struct msg_stage *s, const struct message *request, struct arena *a,
-                      struct outcome *out, struct err *e)
+enum code stage_prior(struct group *g, const struct msg_stage *s, const struct message *request,
+                      struct arena *a, struct outcome *out, struct err *e)
 {
     struct task t;
     struct hash h;
@@ -18,7 +18,8 @@ enum code stage_prior(struct group *g, const struct msg_stage *s, const struct m
         /* Every rank writes the same object: the store makes the second write free. */
         rc = prior_images_put(g, rgb, (int)t.settings.prior_count, side, &h, e);
         if (!rc) rc = outcome_set(out, a, &h, 1, e);
-        text_printf(&out->report, "{\"pictures\":%d,\"side\":%d}", (int)t.settings.prior_count, side);
+        text_printf(&out->report, "{\"pictures\":%d,\"side\":%d}", (int)t.settings.prior_count,
+                    side);
     }
     free(rgb);
     return rc;

@@ -22,7 +22,7 @@ struct drawing {
     struct tokenizer *tokenizer;
     struct sampler *sampler;
     int side, length;
-    int32_t *ids;                  /* [2][length] */
+    int32_t *ids; /* [2][length] */
 };
 
 static enum code what_to_draw(struct drawing *d, const struct message *request, struct err *e)
@@ -56,10 +56,13 @@ static enum code drawing_open(struct drawing *d, const struct message *request, 
     d->length = tokenizer_length(g->model->tokenizer);
     d->ids = mem_alloc(2 * (size_t)d->length, sizeof *d->ids);
     if (!rc && (!d->tokenizer || !d->ids)) rc = err_set(e, ERR_NOMEM, "out of memory for drawing");
-    for (int i = 0; !rc && i < d->lineage.n; i++) rc = tokenizer_add(d->tokenizer, d->lineage.token[i], &id, e);
+    for (int i = 0; !rc && i < d->lineage.n; i++)
+        rc = tokenizer_add(d->tokenizer, d->lineage.token[i], &id, e);
     d->side = group_side(g, &d->settings);
-    if (!rc) rc = tokenizer_encode(d->tokenizer, d->negative, d->ids + d->length, d->length, &enc, e);
-    if (!rc) rc = sampler_make(&d->sampler, g->model, g->kernels, d->side, d->side, d->lineage.n, e);
+    if (!rc)
+        rc = tokenizer_encode(d->tokenizer, d->negative, d->ids + d->length, d->length, &enc, e);
+    if (!rc)
+        rc = sampler_make(&d->sampler, g->model, g->kernels, d->side, d->side, d->lineage.n, e);
     return rc;
 }
 
@@ -72,14 +75,17 @@ static void drawing_close(struct drawing *d)
 }
 
 /* The text chunk that other programs read, and ours. */
-static enum code encode_picture(const struct drawing *d, int i, const uint8_t *rgb, struct bytes *png, struct err *e)
+static enum code encode_picture(const struct drawing *d, int i, const uint8_t *rgb,
+                                struct bytes *png, struct err *e)
 {
     char parameters[4600], commit[HASH_TEXT], base[HASH_TEXT];
     snprintf(parameters, sizeof parameters,
-             "%s\nNegative prompt: %s\nSteps: %" PRId64 ", Sampler: DDIM, CFG scale: %g, Seed: %" PRIu64 ", Size: %dx%d, "
+             "%s\nNegative prompt: %s\nSteps: %" PRId64
+             ", Sampler: DDIM, CFG scale: %g, Seed: %" PRIu64 ", Size: %dx%d, "
              "Model hash: %.10s, Version: engram",
-             d->prompts.v[i / d->per_prompt], d->negative, d->settings.sample_steps, d->settings.sample_guidance,
-             d->seed, d->side, d->side, hash_text(d->g->model->hash, base));
+             d->prompts.v[i / d->per_prompt], d->negative, d->settings.sample_steps,
+             d->settings.sample_guidance, d->seed, d->side, d->side,
+             hash_text(d->g->model->hash, base));
     hash_text(d->s->commit, commit);
     const char *text[] = {"parameters", parameters, "engram.commit", commit, NULL};
     struct image im = {.rgb = (uint8_t *)(uintptr_t)rgb, .w = d->side, .h = d->side};
@@ -92,10 +98,16 @@ static enum code draw(struct drawing *d, int i, uint8_t *rgb, struct hash *out, 
     struct bytes png = {0};
     const char *prompt = d->prompts.v[i / d->per_prompt];
     enum code rc = tokenizer_encode(d->tokenizer, prompt, d->ids, d->length, &enc, e);
-    struct sample_request r = {.prompt = d->ids, .negative = d->ids + d->length, .kv = d->lineage.kv, .extra = d->lineage.rows,
-                               .n_extra = d->lineage.n, .steps = (int)d->settings.sample_steps,
-                               .guidance = (float)d->settings.sample_guidance, .eta = (float)d->settings.sample_eta,
-                               .seed = d->seed, .index = (uint32_t)i};
+    struct sample_request r = {.prompt = d->ids,
+                               .negative = d->ids + d->length,
+                               .kv = d->lineage.kv,
+                               .extra = d->lineage.rows,
+                               .n_extra = d->lineage.n,
+                               .steps = (int)d->settings.sample_steps,
+                               .guidance = (float)d->settings.sample_guidance,
+                               .eta = (float)d->settings.sample_eta,
+                               .seed = d->seed,
+                               .index = (uint32_t)i};
     if (!rc) rc = sampler_run(d->sampler, &r, NULL, rgb, NULL, e);
     if (!rc) rc = encode_picture(d, i, rgb, &png, e);
     if (!rc) rc = objects_put(d->g->objects, png.data, png.n, out, e);
@@ -117,18 +129,20 @@ static enum code draw_mine(struct drawing *d, int n, struct hash *mine, struct e
     return rc;
 }
 
-enum code stage_sample(struct group *g, const struct msg_stage *s, const struct message *request, struct arena *a,
-                       struct outcome *out, struct err *e)
+enum code stage_sample(struct group *g, const struct msg_stage *s, const struct message *request,
+                       struct arena *a, struct outcome *out, struct err *e)
 {
     struct drawing d = {.g = g, .s = s};
     struct hash *mine = NULL, *all = NULL, *ordered = NULL;
     enum code rc = collectives_agree(g->ranks, drawing_open(&d, request, e), e);
-    size_t size = (size_t)g->ranks->size, n = rc ? 0 : d.prompts.n * (size_t)d.per_prompt, per_rank = (n + size - 1) / size;
+    size_t size = (size_t)g->ranks->size, n = rc ? 0 : d.prompts.n * (size_t)d.per_prompt,
+           per_rank = (n + size - 1) / size;
     if (!rc) {
         mine = arena_alloc(a, (per_rank + 1) * sizeof *mine);
         all = arena_alloc(a, (per_rank * size + 1) * sizeof *all);
         ordered = arena_alloc(a, (n + 1) * sizeof *ordered);
-        rc = mine && all && ordered ? draw_mine(&d, (int)n, mine, e) : err_set(e, ERR_NOMEM, "out of memory for %zu pictures", n);
+        rc = mine && all && ordered ? draw_mine(&d, (int)n, mine, e)
+                                    : err_set(e, ERR_NOMEM, "out of memory for %zu pictures", n);
         rc = collectives_agree(g->ranks, rc, e);
     }
     if (!rc) rc = g->ranks->gather(g->ranks, mine, per_rank * sizeof *mine, all, e);

@@ -5,12 +5,14 @@
 
 static void report(const struct masks *m, struct text *out)
 {
-    text_printf(out, "{\"base\":%.6g,\"general\":%.6g,\"concept\":%.6g,\"reg\":%.6g,\"neurons\":%zu}", mask_density(&m->base),
-                mask_density(&m->general), mask_density(&m->concept), mask_density(&m->reg), mask_count(&m->concept));
+    text_printf(out,
+                "{\"base\":%.6g,\"general\":%.6g,\"concept\":%.6g,\"reg\":%.6g,\"neurons\":%zu}",
+                mask_density(&m->base), mask_density(&m->general), mask_density(&m->concept),
+                mask_density(&m->reg), mask_count(&m->concept));
 }
 
-enum code stage_score(struct group *g, const struct msg_stage *s, const struct message *request, struct arena *a,
-                      struct outcome *out, struct err *e)
+enum code stage_score(struct group *g, const struct msg_stage *s, const struct message *request,
+                      struct arena *a, struct outcome *out, struct err *e)
 {
     struct task t;
     struct lineage l = {0};

@@ -9,10 +9,13 @@
 
 #define MASKS_BYTES (UINT64_C(1) << 31)
 
-static enum code masks_get(struct group *g, const struct msg_stage *s, struct masks *out, struct err *e)
+static enum code masks_get(struct group *g, const struct msg_stage *s, struct masks *out,
+                           struct err *e)
 {
     struct bytes b = {0};
-    if (s->masks.n != 1) return err_set(e, ERR_INTERNAL, "stage train came with %zu masks objects, expected one", s->masks.n);
+    if (s->masks.n != 1)
+        return err_set(e, ERR_INTERNAL, "stage train came with %zu masks objects, expected one",
+                       s->masks.n);
     enum code rc = objects_get(g->objects, s->masks.v[0], MASKS_BYTES, &b, e);
     if (!rc) rc = masks_decode(b.data, b.n, out, e);
     free(b.data);
@@ -21,12 +24,14 @@ static enum code masks_get(struct group *g, const struct msg_stage *s, struct ma
 
 /* The checkpoint is named by the job, not by the lease: whoever runs the stage next goes on from it. A zombie of an older lease
  * may write there too; that is harmless, because the state after a step is the same whoever computed it. */
-static void checkpoint_path(const struct group *g, const struct msg_stage *s, char *out, size_t bytes)
+static void checkpoint_path(const struct group *g, const struct msg_stage *s, char *out,
+                            size_t bytes)
 {
     snprintf(out, bytes, "%s/checkpoints/job-%llu-train", g->home, (unsigned long long)s->job);
 }
 
-static enum code commit_put(struct group *g, const struct commit *c, struct arena *a, struct outcome *out, struct err *e)
+static enum code commit_put(struct group *g, const struct commit *c, struct arena *a,
+                            struct outcome *out, struct err *e)
 {
     struct bytes b = {0};
     struct hash h;
@@ -38,8 +43,8 @@ static enum code commit_put(struct group *g, const struct commit *c, struct aren
     return rc;
 }
 
-enum code stage_train(struct group *g, const struct msg_stage *s, const struct message *request, struct arena *a,
-                      struct outcome *out, struct err *e)
+enum code stage_train(struct group *g, const struct msg_stage *s, const struct message *request,
+                      struct arena *a, struct outcome *out, struct err *e)
 {
     const struct msg_learn *learn = &request->learn;
     struct task t;
@@ -63,7 +68,8 @@ enum code stage_train(struct group *g, const struct msg_stage *s, const struct m
     }
     if (!rc) rc = commit_put(g, &c, a, out, e);
     rc = collectives_agree(g->ranks, rc, e);
-    if (!rc && g->ranks->rank == 0) unlink(path);       /* the commit is durable; the checkpoint has done its work */
+    if (!rc && g->ranks->rank == 0)
+        unlink(path); /* the commit is durable; the checkpoint has done its work */
     commit_fini(&c);
     masks_fini(&m);
     lineage_fini(&l);

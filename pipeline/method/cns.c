@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CURVE_POINTS 100           /* of the learning curve that a commit records */
+#define CURVE_POINTS 100 /* of the learning curve that a commit records */
 
 /* ---- score ------------------------------------------------------------------------------------------------------- */
 
@@ -26,20 +26,25 @@ static void caption_text(const struct task *t, int i, char *out, size_t bytes)
 }
 
 /* Feature norms v of n texts: out [n][D]. */
-static enum code norms_of(const struct task *t, const struct score_options *o, const char *const *text, int n,
-                          int with_token, double *out, struct err *e)
+static enum code norms_of(const struct task *t, const struct score_options *o,
+                          const char *const *text, int n, int with_token, double *out,
+                          struct err *e)
 {
     int length = tokenizer_length(t->model->tokenizer), D = t->model->text.hidden;
     struct tokenizer *k = tokenizer_clone(t->model->tokenizer);
     int32_t *ids = mem_alloc((size_t)length, sizeof *ids), id;
-    float *states = mem_alloc((size_t)length * (size_t)D, sizeof *states), *row = mem_alloc((size_t)D, sizeof *row);
-    enum code rc = k && ids && states && row ? OK : err_set(e, ERR_NOMEM, "out of memory while scoring");
+    float *states = mem_alloc((size_t)length * (size_t)D, sizeof *states),
+          *row = mem_alloc((size_t)D, sizeof *row);
+    enum code rc =
+        k && ids && states && row ? OK : err_set(e, ERR_NOMEM, "out of memory while scoring");
     if (!rc && with_token) rc = tokenizer_add(k, t->token, &id, e);
     if (!rc && with_token) rc = token_init(t, row, e);
     for (int i = 0; !rc && i < n; i++) {
         struct encoded enc;
         rc = tokenizer_encode(k, text[i], ids, length, &enc, e);
-        if (!rc) rc = text_states(t->model, t->kernels, ids, 1, length, with_token ? row : NULL, with_token, states, e);
+        if (!rc)
+            rc = text_states(t->model, t->kernels, ids, 1, length, with_token ? row : NULL,
+                             with_token, states, e);
         if (!rc) score_norms(o, states, length, D, enc.n, out + (size_t)i * (size_t)D);
     }
     free(ids);
@@ -50,8 +55,9 @@ static enum code norms_of(const struct task *t, const struct score_options *o, c
 }
 
 /* AND (or vote) over the masks of n texts. */
-static enum code common_mask(const struct task *t, const struct score_options *o, const char *const *text, int n,
-                             int with_token, double share, struct mask *out, struct err *e)
+static enum code common_mask(const struct task *t, const struct score_options *o,
+                             const char *const *text, int n, int with_token, double share,
+                             struct mask *out, struct err *e)
 {
     int D = t->model->text.hidden;
     const float *w = t->settings.score_weights ? t->lineage->kv : t->w0;
@@ -74,13 +80,16 @@ static enum code captions_fit(const struct task *t, const char *const *text, str
         struct encoded enc;
         rc = tokenizer_encode(t->model->tokenizer, text[i], ids, length, &enc, e);
         if (!rc && enc.n_full > length)
-            rc = err_set(e, ERR_INPUT, "caption \"%.60s...\" has %d tokens; the text encoder reads %d", text[i], enc.n_full, length);
+            rc = err_set(e, ERR_INPUT,
+                         "caption \"%.60s...\" has %d tokens; the text encoder reads %d", text[i],
+                         enc.n_full, length);
     }
     free(ids);
     return rc;
 }
 
-static enum code base_mask(const struct task *t, const struct score_options *o, struct mask *out, struct err *e)
+static enum code base_mask(const struct task *t, const struct score_options *o, struct mask *out,
+                           struct err *e)
 {
     enum { ROOM = 2048 };
     char *room = mem_alloc((size_t)t->n_captions + 1, ROOM);
@@ -92,7 +101,9 @@ static enum code base_mask(const struct task *t, const struct score_options *o, 
         caption_text(t, i, room + (size_t)i * ROOM, ROOM);
     }
     if (!rc) rc = captions_fit(t, text, e);
-    if (!rc) rc = common_mask(t, o, text, t->n_captions, t->settings.score_caption_token != 0, t->settings.base_vote, out, e);
+    if (!rc)
+        rc = common_mask(t, o, text, t->n_captions, t->settings.score_caption_token != 0,
+                         t->settings.base_vote, out, e);
     free(room);
     free(text);
     return rc;
@@ -101,12 +112,15 @@ static enum code base_mask(const struct task *t, const struct score_options *o, 
 static enum code cns_score(const struct task *t, struct masks *out, struct err *e)
 {
     const struct settings *s = &t->settings;
-    struct score_options o = {.fraction = s->score_fraction, .tokens = (enum score_tokens)s->score_tokens,
-                              .group = (enum score_group)s->score_group, .rownorm = s->score_rownorm != 0};
+    struct score_options o = {.fraction = s->score_fraction,
+                              .tokens = (enum score_tokens)s->score_tokens,
+                              .group = (enum score_group)s->score_group,
+                              .rownorm = s->score_rownorm != 0};
     int k = s->general_k < t->n_calibration ? (int)s->general_k : t->n_calibration;
     size_t n = t->model->kv.n_weights;
     *out = (struct masks){0};
-    if (t->n_captions < 1) return err_set(e, ERR_INPUT, "concept %s has no captions to score", t->token);
+    if (t->n_captions < 1)
+        return err_set(e, ERR_INPUT, "concept %s has no captions to score", t->token);
     enum code rc = mask_init(&out->base, n, e);
     if (!rc) rc = mask_init(&out->general, n, e);
     rc = collectives_agree(t->ranks, rc, e);
@@ -114,7 +128,7 @@ static enum code cns_score(const struct task *t, struct masks *out, struct err *
     if (!rc && k > 0) rc = common_mask(t, &o, t->calibration, k, 0, 1.0, &out->general, e);
     if (!rc) rc = mask_copy(&out->concept, &out->base, e);
     if (!rc) {
-        mask_and_not(&out->concept, &out->general);                 /* (6) */
+        mask_and_not(&out->concept, &out->general); /* (6) */
         rc = mask_copy(&out->reg, &out->concept, e);
     }
     if (!rc) mask_and(&out->reg, &t->lineage->used);
@@ -147,8 +161,9 @@ static json_t *curve(const struct train_state *s)
 
 static json_t *densities(const struct masks *m)
 {
-    return json_pack("{s:o,s:o,s:o,s:o}", "base", rounded(mask_density(&m->base)), "general", rounded(mask_density(&m->general)),
-                     "concept", rounded(mask_density(&m->concept)), "reg", rounded(mask_density(&m->reg)));
+    return json_pack("{s:o,s:o,s:o,s:o}", "base", rounded(mask_density(&m->base)), "general",
+                     rounded(mask_density(&m->general)), "concept",
+                     rounded(mask_density(&m->concept)), "reg", rounded(mask_density(&m->reg)));
 }
 
 /* The commit's record of how it was made. No times and no places: same concept, same bytes. The settings are its last member,
@@ -162,24 +177,28 @@ static char *record(const struct task *t, const struct masks *m, const struct tr
     json_object_set_new(root, "steps", json_integer((json_int_t)s->steps));
     json_object_set_new(root, "densities", densities(m));
     json_object_set_new(root, "losses", curve(s));
-    json_object_set_new(root, "reg_balance", s->balance_n ? rounded(s->balance_sum / (double)s->balance_n) : json_null());
-    json_object_set_new(root, "inputs", json_loads(t->inputs_json ? t->inputs_json : "{}", 0, NULL));
+    json_object_set_new(root, "reg_balance",
+                        s->balance_n ? rounded(s->balance_sum / (double)s->balance_n)
+                                     : json_null());
+    json_object_set_new(root, "inputs",
+                        json_loads(t->inputs_json ? t->inputs_json : "{}", 0, NULL));
     char *facts = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(6));
     json_decref(root);
-    if (facts) text_add_bytes(&out, facts, strlen(facts) - 1);          /* without the closing brace */
+    if (facts) text_add_bytes(&out, facts, strlen(facts) - 1); /* without the closing brace */
     text_add(&out, ",\"settings\":");
     settings_write(&t->settings, &out);
     text_add(&out, "}");
     int whole = facts && text_ok(&out);
     free(facts);
     if (!whole) text_fini(&out);
-    return out.s;                                                        /* handed over */
+    return out.s; /* handed over */
 }
 
-static enum code commit_fill(const struct task *t, const struct masks *m, const struct train_state *s, struct commit *out,
-                             struct err *e)
+static enum code commit_fill(const struct task *t, const struct masks *m,
+                             const struct train_state *s, struct commit *out, struct err *e)
 {
-    *out = (struct commit){.base = t->model->hash, .parent = t->lineage->head, .n_values = s->n, .dim = s->dim};
+    *out = (struct commit){
+        .base = t->model->hash, .parent = t->lineage->head, .n_values = s->n, .dim = s->dim};
     memcpy(out->token, t->token, sizeof out->token);
     memcpy(out->class_word, t->class_word, sizeof out->class_word);
     memcpy(out->kind, t->kind, sizeof out->kind);
@@ -187,7 +206,8 @@ static enum code commit_fill(const struct task *t, const struct masks *m, const 
     out->value = mem_alloc(s->n + 1, sizeof(float));
     out->row = mem_alloc((size_t)s->dim + 1, sizeof(float));
     out->made = record(t, m, s);
-    if (!rc && (!out->value || !out->row || !out->made)) rc = err_set(e, ERR_NOMEM, "out of memory for a commit");
+    if (!rc && (!out->value || !out->row || !out->made))
+        rc = err_set(e, ERR_NOMEM, "out of memory for a commit");
     if (!rc) {
         memcpy(out->value, s->w, s->n * sizeof(float));
         memcpy(out->row, s->row, s->dim * sizeof(float));
@@ -202,17 +222,22 @@ static enum code check_finite(const struct train_state *s, const char *token, st
     for (size_t i = 0; i < s->n; i++) good &= isfinite(s->w[i]) != 0;
     for (size_t i = 0; i < s->dim; i++) good &= isfinite(s->row[i]) != 0;
     if (good) return OK;
-    return err_set(e, ERR_FAILED, "training of %s diverged; try a smaller train.lr or train.lr_token", token);
+    return err_set(e, ERR_FAILED,
+                   "training of %s diverged; try a smaller train.lr or train.lr_token", token);
 }
 
-static enum code cns_train(const struct task *t, const struct masks *m, struct commit *out, struct err *e)
+static enum code cns_train(const struct task *t, const struct masks *m, struct commit *out,
+                           struct err *e)
 {
     struct train_state s;
     *out = (struct commit){0};
-    if (t->instance.n < 1) return err_set(e, ERR_INPUT, "concept %s has no images to train on", t->token);
+    if (t->instance.n < 1)
+        return err_set(e, ERR_INPUT, "concept %s has no images to train on", t->token);
     if (t->prior.n && t->prior.side != t->instance.side)
-        return err_set(e, ERR_INPUT, "class images are %d pixels wide, the images of %s %d: make both with one sample.side",
-                       t->prior.side, t->token, t->instance.side);
+        return err_set(
+            e, ERR_INPUT,
+            "class images are %d pixels wide, the images of %s %d: make both with one sample.side",
+            t->prior.side, t->token, t->instance.side);
     if (m->concept.n_bits != t->model->kv.n_weights)
         return err_set(e, ERR_CORRUPT, "the masks of %s are for another base model", t->token);
     enum code rc = train_run(t, m, &s, e);
@@ -225,7 +250,8 @@ static enum code cns_train(const struct task *t, const struct masks *m, struct c
 
 const struct method method_cns = {
     .name = "cns",
-    .what = "Concept Neuron Selection: train the few neurons a concept's captions share and others do not",
+    .what = "Concept Neuron Selection: train the few neurons a concept's captions share and others "
+            "do not",
     .score = cns_score,
     .train = cns_train,
 };

@@ -27,8 +27,8 @@ static void mirror(const uint8_t *rgb, int side, uint8_t *out)
 }
 
 /* Pictures rank, rank + size, ... into mine, one after another. */
-static enum code encode_mine(const struct latents *l, const struct task *t, struct picture_set p, float *mine,
-                             struct err *e)
+static enum code encode_mine(const struct latents *l, const struct task *t, struct picture_set p,
+                             float *mine, struct err *e)
 {
     size_t bytes = (size_t)p.side * (size_t)p.side * 3, slot = 0;
     uint8_t *flipped = mem_alloc(bytes, 1);
@@ -36,14 +36,15 @@ static enum code encode_mine(const struct latents *l, const struct task *t, stru
     for (int job = t->ranks->rank; !rc && job < l->n * l->mirrors; job += t->ranks->size, slot++) {
         const uint8_t *rgb = p.rgb + (size_t)(job / l->mirrors) * bytes;
         if (job % l->mirrors) mirror(rgb, p.side, flipped);
-        rc = image_moments(t->model, t->kernels, job % l->mirrors ? flipped : rgb, 1, p.side, p.side,
-                           mine + slot * moment_count(l), e);
+        rc = image_moments(t->model, t->kernels, job % l->mirrors ? flipped : rgb, 1, p.side,
+                           p.side, mine + slot * moment_count(l), e);
     }
     free(flipped);
     return rc;
 }
 
-enum code latents_make(struct latents *l, const struct task *t, struct picture_set p, int mirrors, struct err *e)
+enum code latents_make(struct latents *l, const struct task *t, struct picture_set p, int mirrors,
+                       struct err *e)
 {
     int factor = vae_factor(&t->model->vae), size = t->ranks->size;
     *l = (struct latents){.n = p.n, .mirrors = mirrors, .channels = t->model->vae.latent_channels};
@@ -54,7 +55,9 @@ enum code latents_make(struct latents *l, const struct task *t, struct picture_s
     float *mine = mem_alloc(per_rank * count, sizeof *mine);
     float *all = mem_alloc(per_rank * count * (size_t)size, sizeof *all);
     l->moments = mem_alloc(jobs * count, sizeof *l->moments);
-    enum code rc = mine && all && l->moments ? OK : err_set(e, ERR_NOMEM, "out of memory for %zu latents", jobs);
+    enum code rc = mine && all && l->moments
+                       ? OK
+                       : err_set(e, ERR_NOMEM, "out of memory for %zu latents", jobs);
     if (!rc) rc = encode_mine(l, t, p, mine, e);
     rc = collectives_agree(t->ranks, rc, e);
     if (!rc) rc = t->ranks->gather(t->ranks, mine, per_rank * count * sizeof *mine, all, e);
@@ -74,10 +77,12 @@ void latents_fini(struct latents *l)
     *l = (struct latents){0};
 }
 
-void latents_draw(const struct latents *l, const struct vae_config *c, int i, int k, const float *noise, float *out)
+void latents_draw(const struct latents *l, const struct vae_config *c, int i, int k,
+                  const float *noise, float *out)
 {
     size_t L = (size_t)l->channels, cells = (size_t)l->h * (size_t)l->w;
-    const float *moments = l->moments + ((size_t)i * (size_t)l->mirrors + (size_t)k) * moment_count(l);
+    const float *moments =
+        l->moments + ((size_t)i * (size_t)l->mirrors + (size_t)k) * moment_count(l);
     for (size_t cell = 0; cell < cells; cell++)
         for (size_t j = 0; j < L; j++) {
             float mean = moments[cell * 2 * L + j], logvar = moments[cell * 2 * L + L + j];

@@ -60,8 +60,9 @@ enum code masks_decode(const void *data, size_t bytes, struct masks *out, struct
     blob_get_bytes(&r, magic, sizeof magic);
     uint32_t version = blob_get_u32(&r), zero = blob_get_u32(&r);
     uint64_t n = blob_get_u64(&r), words = n / 64 + (n % 64 != 0);
-    if (r.bad || memcmp(magic, MASKS_MAGIC, sizeof magic) || version != MASKS_VERSION || zero || words > bytes / 32 ||
-        blob_left(&r) != 4 * 8 * words + HASH_BYTES || !blob_sealed(data, bytes))
+    if (r.bad || memcmp(magic, MASKS_MAGIC, sizeof magic) || version != MASKS_VERSION || zero ||
+        words > bytes / 32 || blob_left(&r) != 4 * 8 * words + HASH_BYTES ||
+        !blob_sealed(data, bytes))
         return err_set(e, ERR_CORRUPT, "not a masks file of version %d, or damaged", MASKS_VERSION);
     enum code rc = OK;
     for (int i = 0; !rc && i < 4; i++) {
@@ -81,7 +82,8 @@ static char *put(char *out, const char *end, const char *s, size_t n)
     return out;
 }
 
-void prompt_fill(const char *pattern, const char *token, const char *class_word, char *out, size_t bytes)
+void prompt_fill(const char *pattern, const char *token, const char *class_word, char *out,
+                 size_t bytes)
 {
     char *at = out, *end = out + bytes - 1;
     while (*pattern) {

@@ -23,8 +23,8 @@ static enum code read_w0(struct part_run *r, const struct base_model *m, float *
 
 /* ---- score ------------------------------------------------------------------------------------------------------- */
 
-static enum code give_masks(struct part_run *r, const struct base_model *m, const struct mask *mask, int64_t P,
-                            const struct mask *general, struct err *e)
+static enum code give_masks(struct part_run *r, const struct base_model *m, const struct mask *mask,
+                            int64_t P, const struct mask *general, struct err *e)
 {
     enum code rc = OK;
     for (int i = 0; !rc && i < m->kv.n; i++) {
@@ -34,18 +34,22 @@ static enum code give_masks(struct part_run *r, const struct base_model *m, cons
         if (!bytes) return no_memory(e);
         for (int64_t p = 0; p <= P; p++) {
             const struct mask *from = p < P ? &mask[p] : general;
-            for (size_t j = 0; j < n; j++) bytes[(size_t)p * n + j] = (uint8_t)mask_get(from, k->offset + j);
+            for (size_t j = 0; j < n; j++)
+                bytes[(size_t)p * n + j] = (uint8_t)mask_get(from, k->offset + j);
         }
-        rc = part_give(r, STORED_U8, 3, (int64_t[]){P, k->rows, k->cols}, bytes, e, "mask.%s", k->name);
+        rc = part_give(r, STORED_U8, 3, (int64_t[]){P, k->rows, k->cols}, bytes, e, "mask.%s",
+                       k->name);
         if (!rc)
-            rc = part_give(r, STORED_U8, 2, (int64_t[]){k->rows, k->cols}, bytes + (size_t)P * n, e, "general.%s", k->name);
+            rc = part_give(r, STORED_U8, 2, (int64_t[]){k->rows, k->cols}, bytes + (size_t)P * n, e,
+                           "general.%s", k->name);
     }
     return rc;
 }
 
 /* Norms, one mask per prompt, and their AND by the very function that training uses. */
-static enum code score_all(struct part_run *r, const struct base_model *m, const int32_t *ids, int64_t P, int64_t T,
-                           struct mask *mask, struct mask *general, struct err *e)
+static enum code score_all(struct part_run *r, const struct base_model *m, const int32_t *ids,
+                           int64_t P, int64_t T, struct mask *mask, struct mask *general,
+                           struct err *e)
 {
     int D = m->text.hidden;
     float *states = arena_alloc(&r->arena, (size_t)(P * T) * (size_t)D * sizeof *states), *w0;
@@ -56,7 +60,8 @@ static enum code score_all(struct part_run *r, const struct base_model *m, const
     enum code rc = read_w0(r, m, &w0, e);
     if (!rc) rc = text_states(m, r->kernels, ids, (int)P, (int)T, NULL, 0, states, e);
     for (int64_t p = 0; !rc && p < P; p++)
-        score_norms(&o, states + (size_t)(p * T) * (size_t)D, (int)T, D, (int)T, norms + (size_t)p * (size_t)D);
+        score_norms(&o, states + (size_t)(p * T) * (size_t)D, (int)T, D, (int)T,
+                    norms + (size_t)p * (size_t)D);
     for (int64_t p = 0; !rc && p < P; p++) rc = mask_init(&mask[p], m->kv.n_weights, e);
     if (!rc) rc = mask_init(general, m->kv.n_weights, e);
     if (!rc) rc = score_prompts(&m->kv, w0, &o, norms, (int)P, D, mask, e);
@@ -84,9 +89,14 @@ static enum code run_score(struct part_run *r, struct err *e)
 
 /* ---- step -------------------------------------------------------------------------------------------------------- */
 
-struct list { uint32_t *at; size_t n; float *w, *grad, *m, *v; };
+struct list {
+    uint32_t *at;
+    size_t n;
+    float *w, *grad, *m, *v;
+};
 
-static enum code read_mask(struct part_run *r, const struct base_model *m, struct mask *out, struct err *e)
+static enum code read_mask(struct part_run *r, const struct base_model *m, struct mask *out,
+                           struct err *e)
 {
     enum code rc = mask_init(out, m->kv.n_weights, e);
     for (int i = 0; !rc && i < m->kv.n; i++) {
@@ -102,8 +112,8 @@ static enum code read_mask(struct part_run *r, const struct base_model *m, struc
     return rc;
 }
 
-static enum code make_list(struct part_run *r, const struct mask *mask, const float *kv, const float *d_kv, struct list *l,
-                           struct err *e)
+static enum code make_list(struct part_run *r, const struct mask *mask, const float *kv,
+                           const float *d_kv, struct list *l, struct err *e)
 {
     enum code rc = mask_positions(mask, &l->at, &l->n, e);
     if (rc) return rc;
@@ -117,8 +127,9 @@ static enum code make_list(struct part_run *r, const struct mask *mask, const fl
     return OK;
 }
 
-static enum code give_step(struct part_run *r, const struct base_model *m, const struct part_loss *l, float norm,
-                           const float *kv, const float *row, struct err *e)
+static enum code give_step(struct part_run *r, const struct base_model *m,
+                           const struct part_loss *l, float norm, const float *kv, const float *row,
+                           struct err *e)
 {
     enum code rc = part_give(r, STORED_F32, 1, (int64_t[]){1}, &l->loss, e, "loss");
     if (!rc) rc = part_give(r, STORED_F32, 1, &l->B, l->per_sample, e, "loss_per_sample");
@@ -126,12 +137,14 @@ static enum code give_step(struct part_run *r, const struct base_model *m, const
     if (!rc) rc = part_give(r, STORED_F32, 1, (int64_t[]){m->text.hidden}, row, e, "token_row");
     for (int i = 0; !rc && i < m->kv.n; i++) {
         const struct kv_matrix *k = &m->kv.matrix[i];
-        rc = part_give(r, STORED_F32, 2, (int64_t[]){k->rows, k->cols}, kv + k->offset, e, "weight.%s", k->name);
+        rc = part_give(r, STORED_F32, 2, (int64_t[]){k->rows, k->cols}, kv + k->offset, e,
+                       "weight.%s", k->name);
     }
     return rc;
 }
 
-static enum code step(struct part_run *r, const struct base_model *m, const struct mask *mask, struct list *l, struct err *e)
+static enum code step(struct part_run *r, const struct base_model *m, const struct mask *mask,
+                      struct list *l, struct err *e)
 {
     struct part_loss loss;
     float *kv, *row_m, *row_v;
@@ -143,7 +156,8 @@ static enum code step(struct part_run *r, const struct base_model *m, const stru
     row_m = arena_alloc(&r->arena, D * sizeof *row_m);
     row_v = arena_alloc(&r->arena, D * sizeof *row_v);
     if (!row_m || !row_v) return no_memory(e);
-    double beta1 = part_number(r, "betas", 0), beta2 = part_number(r, "betas", 1), eps = part_number(r, "eps", 0);
+    double beta1 = part_number(r, "betas", 0), beta2 = part_number(r, "betas", 1),
+           eps = part_number(r, "eps", 0);
     struct adam neurons = {part_number(r, "lr_neuron", 0), beta1, beta2, eps, l->n, l->m, l->v};
     struct adam token = {part_number(r, "lr_token", 0), beta1, beta2, eps, D, row_m, row_v};
     double norm2 = adam_norm2(l->grad, l->n) + adam_norm2(loss.d_row, D);
@@ -173,18 +187,22 @@ static const struct part PARTS[] = {
     {.name = "score",
      .what = "the neurons that each prompt uses, and those that all use (paper, equations 3 and 5)",
      .in = {{"input_ids", "[P,T] I64", "token ids of P prompts"}},
-     .out = {{"mask.NAME", "[P,out,in] U8", "one per cross-attention K and V weight"}, {"general.NAME", "[out,in] U8", "AND over prompts"}},
+     .out = {{"mask.NAME", "[P,out,in] U8", "one per cross-attention K and V weight"},
+             {"general.NAME", "[out,in] U8", "AND over prompts"}},
      .option = {{"fraction", 1, {0.30}, "share of a row that is selected"}},
      .run = run_score},
     {.name = "step",
-     .what = "one personalization step: loss, gradients, clipping and Adam on the masked neurons and the token's row",
+     .what = "one personalization step: loss, gradients, clipping and Adam on the masked neurons "
+             "and the token's row",
      .in = {{"latent, noise", "[B,c,h,w]", "clean scaled latent, and its noise"},
             {"timestep, weight", "[B]", "I64; weight of each sample"},
             {"input_ids", "[B,T] I64", ""},
             {"token_row", "[D]", "row of the added token"},
             {"token_id", "[1] I64", "its id, the vocabulary's size"},
             {"mask.NAME", "[out,in] U8", "the concept's neurons"}},
-     .out = {{"loss, grad_norm", "[1]", ""}, {"loss_per_sample", "[B]", ""}, {"token_row", "[D]", "after the step"},
+     .out = {{"loss, grad_norm", "[1]", ""},
+             {"loss_per_sample", "[B]", ""},
+             {"token_row", "[D]", "after the step"},
              {"weight.NAME", "[out,in]", "after the step"}},
      .option = {{"lr_token", 1, {5e-4}, "Adam's rate for the row"},
                 {"lr_neuron", 1, {3e-5}, "Adam's rate for neurons"},

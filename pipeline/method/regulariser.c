@@ -6,10 +6,13 @@
 #include <math.h>
 #include <stdlib.h>
 
-struct range { size_t begin, end; };
+struct range {
+    size_t begin, end;
+};
 
 /* Squared norms of a and b over the shared neurons of a range. */
-static void squares(const struct regulariser *r, const float *w, struct range at, double *a2, double *b2)
+static void squares(const struct regulariser *r, const float *w, struct range at, double *a2,
+                    double *b2)
 {
     *a2 = *b2 = 0.0;
     for (size_t i = at.begin; i < at.end; i++) {
@@ -21,7 +24,8 @@ static void squares(const struct regulariser *r, const float *w, struct range at
 }
 
 /* grad += ka a + kb b on the shared neurons of a range. */
-static void pull(const struct regulariser *r, const float *w, struct range at, double ka, double kb, float *grad)
+static void pull(const struct regulariser *r, const float *w, struct range at, double ka, double kb,
+                 float *grad)
 {
     for (size_t i = at.begin; i < at.end; i++) {
         if (!r->shared[i]) continue;

@@ -16,25 +16,50 @@ enum type { TYPE_REAL, TYPE_INT, TYPE_ENUM, TYPE_TEXT };
 struct setting {
     const char *group, *name, *path;
     enum type type;
-    size_t offset;                 /* in struct settings */
-    double least, most, number;    /* range and default of numbers */
-    const char *choices, *text;    /* "a|b|c"; default of texts and enums */
+    size_t offset;              /* in struct settings */
+    double least, most, number; /* range and default of numbers */
+    const char *choices, *text; /* "a|b|c"; default of texts and enums */
     const char *what;
 };
 
 static const struct setting TABLE[] = {
-#define SETTING_REAL(g, n, def, lo, hi, doc) \
-    {.group = #g, .name = #n, .path = #g "." #n, .type = TYPE_REAL, .offset = offsetof(struct settings, g##_##n), \
-     .number = def, .least = lo, .most = hi, .what = doc},
-#define SETTING_INT(g, n, def, lo, hi, doc) \
-    {.group = #g, .name = #n, .path = #g "." #n, .type = TYPE_INT, .offset = offsetof(struct settings, g##_##n), \
-     .number = def, .least = lo, .most = (double)hi, .what = doc},
-#define SETTING_ENUM(g, n, def, list, doc) \
-    {.group = #g, .name = #n, .path = #g "." #n, .type = TYPE_ENUM, .offset = offsetof(struct settings, g##_##n), \
-     .text = def, .choices = list, .what = doc},
-#define SETTING_TEXT(g, n, def, doc) \
-    {.group = #g, .name = #n, .path = #g "." #n, .type = TYPE_TEXT, .offset = offsetof(struct settings, g##_##n), \
-     .text = def, .what = doc},
+#define SETTING_REAL(g, n, def, lo, hi, doc)       \
+    {.group = #g,                                  \
+     .name = #n,                                   \
+     .path = #g "." #n,                            \
+     .type = TYPE_REAL,                            \
+     .offset = offsetof(struct settings, g##_##n), \
+     .number = def,                                \
+     .least = lo,                                  \
+     .most = hi,                                   \
+     .what = doc},
+#define SETTING_INT(g, n, def, lo, hi, doc)        \
+    {.group = #g,                                  \
+     .name = #n,                                   \
+     .path = #g "." #n,                            \
+     .type = TYPE_INT,                             \
+     .offset = offsetof(struct settings, g##_##n), \
+     .number = def,                                \
+     .least = lo,                                  \
+     .most = (double)hi,                           \
+     .what = doc},
+#define SETTING_ENUM(g, n, def, list, doc)         \
+    {.group = #g,                                  \
+     .name = #n,                                   \
+     .path = #g "." #n,                            \
+     .type = TYPE_ENUM,                            \
+     .offset = offsetof(struct settings, g##_##n), \
+     .text = def,                                  \
+     .choices = list,                              \
+     .what = doc},
+#define SETTING_TEXT(g, n, def, doc)               \
+    {.group = #g,                                  \
+     .name = #n,                                   \
+     .path = #g "." #n,                            \
+     .type = TYPE_TEXT,                            \
+     .offset = offsetof(struct settings, g##_##n), \
+     .text = def,                                  \
+     .what = doc},
 #include "pipeline/method/settings.def"
 #undef SETTING_REAL
 #undef SETTING_INT
@@ -61,7 +86,8 @@ static enum code unknown(const char *path, struct err *e)
     for (size_t i = 0; i < N_SETTINGS; i++) names[i] = TABLE[i].path;
     const char *near = text_nearest(path, names, N_SETTINGS);
     if (near) return err_set(e, ERR_USAGE, "unknown setting %s; did you mean %s?", path, near);
-    return err_set(e, ERR_USAGE, "unknown setting %s; \"engram learn --help-settings\" lists them", path);
+    return err_set(e, ERR_USAGE, "unknown setting %s; \"engram learn --help-settings\" lists them",
+                   path);
 }
 
 /* Index of value in "a|b|c", or -1. */
@@ -87,7 +113,8 @@ static enum code put_number(struct settings *s, const struct setting *t, double 
 {
     if (!isfinite(v) || v < t->least || v > t->most)
         return err_set(e, ERR_USAGE, "%s = %g is outside %g to %g", t->path, v, t->least, t->most);
-    if (t->type == TYPE_REAL) *(double *)field(s, t) = v + 0.0;      /* -0 becomes 0: one number, one text */
+    if (t->type == TYPE_REAL)
+        *(double *)field(s, t) = v + 0.0; /* -0 becomes 0: one number, one text */
     else *(int64_t *)field(s, t) = (int64_t)v;
     return OK;
 }
@@ -96,13 +123,15 @@ static enum code put(struct settings *s, const struct setting *t, const char *va
 {
     if (t->type == TYPE_ENUM) {
         int i = choice(t->choices, value);
-        if (i < 0) return err_set(e, ERR_USAGE, "%s = %s: expected one of %s", t->path, value, t->choices);
+        if (i < 0)
+            return err_set(e, ERR_USAGE, "%s = %s: expected one of %s", t->path, value, t->choices);
         *(int *)field(s, t) = i;
         return OK;
     }
     if (t->type == TYPE_TEXT) {
         if (strlen(value) >= SETTING_TEXT_BYTES)
-            return err_set(e, ERR_USAGE, "%s is longer than %d bytes", t->path, SETTING_TEXT_BYTES - 1);
+            return err_set(e, ERR_USAGE, "%s is longer than %d bytes", t->path,
+                           SETTING_TEXT_BYTES - 1);
         json_t *utf8 = json_string(value);
         json_decref(utf8);
         if (!utf8) return err_set(e, ERR_USAGE, "%s is not UTF-8", t->path);
@@ -134,7 +163,9 @@ enum code settings_set(struct settings *s, const char *assignment, struct err *e
     char path[128];
     const char *eq = strchr(assignment, '=');
     if (!eq || eq == assignment || (size_t)(eq - assignment) >= sizeof path)
-        return err_set(e, ERR_USAGE, "\"%s\": expected group.name=value, for example train.steps=300", assignment);
+        return err_set(e, ERR_USAGE,
+                       "\"%s\": expected group.name=value, for example train.steps=300",
+                       assignment);
     snprintf(path, sizeof path, "%.*s", (int)(eq - assignment), assignment);
     const struct setting *t = find(path);
     return t ? put(s, t, eq + 1, e) : unknown(path, e);
@@ -160,9 +191,11 @@ enum code settings_read(struct settings *s, const char *path, struct problems *p
     return rc;
 }
 
-static enum code put_json(struct settings *s, const struct setting *t, const json_t *v, struct err *e)
+static enum code put_json(struct settings *s, const struct setting *t, const json_t *v,
+                          struct err *e)
 {
-    if (json_is_string(v) && (t->type == TYPE_ENUM || t->type == TYPE_TEXT)) return put(s, t, json_string_value(v), e);
+    if (json_is_string(v) && (t->type == TYPE_ENUM || t->type == TYPE_TEXT))
+        return put(s, t, json_string_value(v), e);
     if (json_is_number(v) && (t->type == TYPE_REAL || t->type == TYPE_INT)) {
         double d = json_number_value(v);
         if (t->type == TYPE_INT && d != floor(d))
@@ -176,12 +209,16 @@ enum code settings_parse(struct settings *s, const char *json, struct err *e)
 {
     json_error_t why;
     json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &why);
-    if (!root) return err_set(e, ERR_USAGE, "settings: line %d, column %d: %s", why.line, why.column, why.text);
+    if (!root)
+        return err_set(e, ERR_USAGE, "settings: line %d, column %d: %s", why.line, why.column,
+                       why.text);
     settings_default(s);
-    enum code rc = json_is_object(root) ? OK : err_set(e, ERR_USAGE, "settings: expected a JSON object");
+    enum code rc =
+        json_is_object(root) ? OK : err_set(e, ERR_USAGE, "settings: expected a JSON object");
     const char *key;
     json_t *value;
-    json_object_foreach (root, key, value) {
+    json_object_foreach(root, key, value)
+    {
         const struct setting *t = find(key);
         if (!rc) rc = t ? put_json(s, t, value, e) : unknown(key, e);
     }

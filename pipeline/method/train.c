@@ -14,26 +14,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BALANCE_STEPS 20           /* steps that the regulariser's probe averages over */
-#define TAIL 3                     /* floats after a sample's gradient: error, "something failed", "stop" */
+#define BALANCE_STEPS 20 /* steps that the regulariser's probe averages over */
+#define TAIL 3           /* floats after a sample's gradient: error, "something failed", "stop" */
 
 struct trainer {
     const struct task *t;
     struct train_state *s;
     struct latents instance, prior;
-    int32_t *ids;                  /* [n_images + 1][length]; the last row is the class prompt */
+    int32_t *ids; /* [n_images + 1][length]; the last row is the class prompt */
     int length;
-    uint32_t *position;            /* [n] neurons in the flat vector, ascending */
-    size_t *begin;                 /* [n_matrices + 1] where each matrix begins in the list */
-    uint8_t *shared;               /* [n] in M_reg */
-    float *parent, *base;          /* [n] */
-    float *kv, *extra;             /* what the graph reads: all K/V weights, all token rows */
+    uint32_t *position;   /* [n] neurons in the flat vector, ascending */
+    size_t *begin;        /* [n_matrices + 1] where each matrix begins in the list */
+    uint8_t *shared;      /* [n] in M_reg */
+    float *parent, *base; /* [n] */
+    float *kv, *extra;    /* what the graph reads: all K/V weights, all token rows */
     struct loss_graph *graph;
-    float *noise, *clean, *noisy, *target;      /* [latent] */
-    float *mine, *all;             /* gathered gradients: [slots][n + dim + TAIL], times ranks */
-    float *grad, *grad_row;        /* sums: [n], [dim] */
-    size_t width;                  /* n + dim + TAIL */
-    int samples, slots;            /* per step; per rank */
+    float *noise, *clean, *noisy, *target; /* [latent] */
+    float *mine, *all;      /* gathered gradients: [slots][n + dim + TAIL], times ranks */
+    float *grad, *grad_row; /* sums: [n], [dim] */
+    size_t width;           /* n + dim + TAIL */
+    int samples, slots;     /* per step; per rank */
 };
 
 static int instances(const struct trainer *r)
@@ -56,15 +56,20 @@ static enum code tokenize(struct trainer *r, struct err *e)
     int32_t id;
     struct encoded enc;
     char text[2048];
-    for (int i = 0; !rc && i < t->lineage->n; i++) rc = tokenizer_add(k, t->lineage->token[i], &id, e);
+    for (int i = 0; !rc && i < t->lineage->n; i++)
+        rc = tokenizer_add(k, t->lineage->token[i], &id, e);
     if (!rc) rc = tokenizer_add(k, t->token, &id, e);
     for (int i = 0; !rc && i <= t->instance.n; i++) {
         int style = !strcmp(t->kind, "style");
         if (i < t->instance.n) instance_prompt(t, i, text, sizeof text);
-        else prompt_fill(style ? t->settings.prior_style_prompt : t->settings.prior_prompt, "", t->class_word, text, sizeof text);
+        else
+            prompt_fill(style ? t->settings.prior_style_prompt : t->settings.prior_prompt, "",
+                        t->class_word, text, sizeof text);
         rc = tokenizer_encode(k, text, r->ids + (size_t)i * (size_t)r->length, r->length, &enc, e);
         if (!rc && enc.n_full > enc.n && i < t->instance.n)
-            rc = err_set(e, ERR_INPUT, "training prompt \"%s\" has %d tokens; the text encoder reads %d", text, enc.n_full, enc.n);
+            rc = err_set(e, ERR_INPUT,
+                         "training prompt \"%s\" has %d tokens; the text encoder reads %d", text,
+                         enc.n_full, enc.n);
     }
     tokenizer_close(k);
     return rc;
@@ -95,9 +100,13 @@ static void list_values(struct trainer *r, const struct masks *m)
 static enum code allocate(struct trainer *r, struct err *e)
 {
     const struct task *t = r->t;
-    size_t n = r->s->n, dim = r->s->dim, latent = latents_count(&r->instance), rows = (size_t)t->lineage->n + 1;
+    size_t n = r->s->n, dim = r->s->dim, latent = latents_count(&r->instance),
+           rows = (size_t)t->lineage->n + 1;
     size_t gathered = r->width * (size_t)r->slots;
-    struct { void *at; size_t n, size; } want[] = {
+    struct {
+        void *at;
+        size_t n, size;
+    } want[] = {
         {&r->ids, ((size_t)t->instance.n + 1) * (size_t)r->length, sizeof(int32_t)},
         {&r->begin, (size_t)t->model->kv.n + 1, sizeof(size_t)},
         {&r->shared, n, 1},
@@ -128,18 +137,22 @@ static enum code graph_open(struct trainer *r, struct err *e)
     size_t before = (size_t)t->lineage->n * r->s->dim;
     memcpy(r->kv, t->lineage->kv, t->lineage->n_weights * sizeof(float));
     if (before) memcpy(r->extra, t->lineage->rows, before * sizeof(float));
-    struct loss_shape shape = {.h = r->instance.h, .w = r->instance.w, .length = r->length, .n_extra = t->lineage->n + 1,
+    struct loss_shape shape = {.h = r->instance.h,
+                               .w = r->instance.w,
+                               .length = r->length,
+                               .n_extra = t->lineage->n + 1,
                                .detach_first = t->settings.train_detach_bos != 0};
     return loss_make(&r->graph, t->model, t->kernels, &shape, r->kv, r->extra, e);
 }
 
-static enum code trainer_open(struct trainer *r, const struct task *t, const struct masks *m, struct train_state *s,
-                              struct err *e)
+static enum code trainer_open(struct trainer *r, const struct task *t, const struct masks *m,
+                              struct train_state *s, struct err *e)
 {
     size_t n = 0;
     *r = (struct trainer){.t = t, .s = s, .length = tokenizer_length(t->model->tokenizer)};
     enum code rc = mask_positions(&m->concept, &r->position, &n, e);
-    if (!rc) rc = train_state_make(s, n, (uint32_t)t->model->text.hidden, t->settings.train_steps, e);
+    if (!rc)
+        rc = train_state_make(s, n, (uint32_t)t->model->text.hidden, t->settings.train_steps, e);
     rc = collectives_agree(t->ranks, rc, e);
     int mirrors = t->settings.train_augment == 1 ? 2 : 1;
     if (!rc) rc = latents_make(&r->instance, t, t->instance, mirrors, e);
@@ -161,8 +174,9 @@ static enum code trainer_open(struct trainer *r, const struct task *t, const str
 
 static void trainer_close(struct trainer *r)
 {
-    void *all[] = {r->ids, r->position, r->begin, r->shared, r->parent, r->base, r->kv, r->extra, r->noise, r->clean,
-                   r->noisy, r->target, r->mine, r->all, r->grad, r->grad_row};
+    void *all[] = {r->ids,  r->position, r->begin, r->shared,  r->parent, r->base,
+                   r->kv,   r->extra,    r->noise, r->clean,   r->noisy,  r->target,
+                   r->mine, r->all,      r->grad,  r->grad_row};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
     loss_free(r->graph);
     latents_fini(&r->instance);
@@ -181,7 +195,8 @@ static void draw(struct trainer *r, int64_t step, int j, struct loss_sample *out
     uint32_t u = (uint32_t)j;
     size_t n = latents_count(&r->instance);
     uint32_t pick = philox_below(philox_key(t->seed, PHILOX_TRAIN_PICK), s, u, (uint32_t)l->n);
-    uint32_t side = philox_below(philox_key(t->seed, PHILOX_TRAIN_FLIP), s, u, (uint32_t)l->mirrors);
+    uint32_t side =
+        philox_below(philox_key(t->seed, PHILOX_TRAIN_FLIP), s, u, (uint32_t)l->mirrors);
     uint32_t T = (uint32_t)t->model->schedule.config.train_steps;
     out->t = (int)philox_below(philox_key(t->seed, PHILOX_TRAIN_TIME), s, u, T);
     philox_normal(philox_key(t->seed, PHILOX_LATENT), s, u, r->noise, n);
@@ -205,8 +220,10 @@ static enum code sample_gradient(struct trainer *r, int64_t step, int j, float *
     enum code rc = loss_run(r->graph, &sample, &o, e);
     if (rc) return rc;
     for (int m = 0; m < l->n; m++)
-        for (size_t i = r->begin[m]; i < r->begin[m + 1]; i++) out[i] = o.d_kv[m][r->position[i] - l->matrix[m].offset];
-    memcpy(out + r->s->n, o.d_extra + (size_t)r->t->lineage->n * r->s->dim, r->s->dim * sizeof(float));
+        for (size_t i = r->begin[m]; i < r->begin[m + 1]; i++)
+            out[i] = o.d_kv[m][r->position[i] - l->matrix[m].offset];
+    memcpy(out + r->s->n, o.d_extra + (size_t)r->t->lineage->n * r->s->dim,
+           r->s->dim * sizeof(float));
     out[r->s->n + r->s->dim] = o.error;
     return OK;
 }
@@ -255,12 +272,15 @@ static enum code gather(struct trainer *r, int64_t step, struct err *e)
         out[tail + 1] = rc ? 1.0f : 0.0f;
         out[tail + 2] = stop ? 1.0f : 0.0f;
     }
-    enum code sent = t->ranks->gather(t->ranks, r->mine, r->width * (size_t)r->slots * sizeof(float), r->all, e);
+    enum code sent =
+        t->ranks->gather(t->ranks, r->mine, r->width * (size_t)r->slots * sizeof(float), r->all, e);
     if (sent) return sent;
     for (int k = 0; k < t->ranks->size; k++) {
-        const float *last = r->all + ((size_t)k * (size_t)r->slots + (size_t)r->slots - 1) * r->width;
+        const float *last =
+            r->all + ((size_t)k * (size_t)r->slots + (size_t)r->slots - 1) * r->width;
         if (last[tail + 1] != 0.0f) return collectives_agree(t->ranks, rc, e);
-        if (last[tail + 2] != 0.0f) return err_set(e, ERR_CANCELLED, "stopped at step %lld", (long long)step);
+        if (last[tail + 2] != 0.0f)
+            return err_set(e, ERR_CANCELLED, "stopped at step %lld", (long long)step);
     }
     return OK;
 }
@@ -269,8 +289,14 @@ static void update(struct trainer *r)
 {
     const struct settings *o = &r->t->settings;
     struct train_state *s = r->s;
-    struct regulariser reg = {.form = (enum reg_form)o->reg_form, .lambda1 = o->reg_lambda1, .lambda2 = o->reg_lambda2,
-                              .n = s->n, .shared = r->shared, .parent = r->parent, .base = r->base, .begin = r->begin,
+    struct regulariser reg = {.form = (enum reg_form)o->reg_form,
+                              .lambda1 = o->reg_lambda1,
+                              .lambda2 = o->reg_lambda2,
+                              .n = s->n,
+                              .shared = r->shared,
+                              .parent = r->parent,
+                              .base = r->base,
+                              .begin = r->begin,
                               .n_matrices = r->t->model->kv.n};
     double balance = s->step < BALANCE_STEPS ? regulariser_balance(&reg, r->grad) : -1.0;
     if (balance >= 0.0) {
@@ -280,8 +306,10 @@ static void update(struct trainer *r)
     regulariser_add(&reg, s->w, r->grad);
     double norm2 = adam_norm2(r->grad, s->n) + adam_norm2(r->grad_row, s->dim);
     double scale = adam_clip(o->train_clip, norm2);
-    struct adam neurons = {o->train_lr, o->train_beta1, o->train_beta2, o->train_eps, s->n, s->w_m, s->w_v};
-    struct adam token = {o->train_lr_token, o->train_beta1, o->train_beta2, o->train_eps, s->dim, s->row_m, s->row_v};
+    struct adam neurons = {o->train_lr, o->train_beta1, o->train_beta2, o->train_eps,
+                           s->n,        s->w_m,         s->w_v};
+    struct adam token = {o->train_lr_token, o->train_beta1, o->train_beta2, o->train_eps, s->dim,
+                         s->row_m,          s->row_v};
     adam_step(&neurons, s->step + 1, scale, r->grad, s->w);
     adam_step(&token, s->step + 1, scale, r->grad_row, s->row);
 }
@@ -303,7 +331,8 @@ static struct hash task_key(const struct task *t, const struct masks *m)
     struct text made = {0};
     s.train_checkpoint_every = 1;
     settings_write(&s, &made);
-    text_printf(&made, "\n%s\n%s\n%s\n%llu\n", t->token, t->class_word, t->kind, (unsigned long long)t->seed);
+    text_printf(&made, "\n%s\n%s\n%s\n%llu\n", t->token, t->class_word, t->kind,
+                (unsigned long long)t->seed);
     for (int i = 0; i < t->n_captions; i++) text_printf(&made, "%s\n", t->caption[i]);
     struct hash_stream *h = text_ok(&made) ? hash_begin() : NULL;
     if (!h) {
@@ -317,7 +346,9 @@ static struct hash task_key(const struct task *t, const struct masks *m)
     hash_add(h, m->reg.words, m->reg.n_words * sizeof(uint64_t));
     size_t side = (size_t)t->instance.side;
     hash_add(h, t->instance.rgb, (size_t)t->instance.n * side * side * 3);
-    if (t->prior.n) hash_add(h, t->prior.rgb, (size_t)t->prior.n * (size_t)t->prior.side * (size_t)t->prior.side * 3);
+    if (t->prior.n)
+        hash_add(h, t->prior.rgb,
+                 (size_t)t->prior.n * (size_t)t->prior.side * (size_t)t->prior.side * 3);
     text_fini(&made);
     return hash_end(h);
 }
@@ -338,22 +369,33 @@ static enum code resume(struct trainer *r, struct hash key, struct err *e)
     struct train_state *s = r->s;
     int found = 0;
     enum code rc = OK;
-    if (t->ranks->rank == 0 && t->checkpoint_path && !hash_is_zero(key)) rc = train_state_load(s, key, t->checkpoint_path, &found, e);
+    if (t->ranks->rank == 0 && t->checkpoint_path && !hash_is_zero(key))
+        rc = train_state_load(s, key, t->checkpoint_path, &found, e);
     rc = collectives_agree(t->ranks, rc, e);
     if (!rc) rc = t->ranks->broadcast(t->ranks, &found, sizeof found, 0, e);
     if (rc || !found) return rc;
-    struct { void *at; size_t bytes; } part[] = {
-        {s->w, s->n * sizeof(float)}, {s->w_m, s->n * sizeof(float)}, {s->w_v, s->n * sizeof(float)},
-        {s->row, s->dim * sizeof(float)}, {s->row_m, s->dim * sizeof(float)}, {s->row_v, s->dim * sizeof(float)},
-        {s->loss, (size_t)s->steps * sizeof(float)}, {&s->step, sizeof s->step},
-        {&s->balance_sum, sizeof s->balance_sum}, {&s->balance_n, sizeof s->balance_n},
+    struct {
+        void *at;
+        size_t bytes;
+    } part[] = {
+        {s->w, s->n * sizeof(float)},
+        {s->w_m, s->n * sizeof(float)},
+        {s->w_v, s->n * sizeof(float)},
+        {s->row, s->dim * sizeof(float)},
+        {s->row_m, s->dim * sizeof(float)},
+        {s->row_v, s->dim * sizeof(float)},
+        {s->loss, (size_t)s->steps * sizeof(float)},
+        {&s->step, sizeof s->step},
+        {&s->balance_sum, sizeof s->balance_sum},
+        {&s->balance_n, sizeof s->balance_n},
     };
     for (size_t i = 0; !rc && i < sizeof part / sizeof part[0]; i++)
         rc = t->ranks->broadcast(t->ranks, part[i].at, part[i].bytes, 0, e);
     return rc;
 }
 
-enum code train_run(const struct task *t, const struct masks *m, struct train_state *out, struct err *e)
+enum code train_run(const struct task *t, const struct masks *m, struct train_state *out,
+                    struct err *e)
 {
     struct trainer r;
     *out = (struct train_state){0};
@@ -363,12 +405,15 @@ enum code train_run(const struct task *t, const struct masks *m, struct train_st
     while (!rc && out->step < out->steps) {
         publish(&r);
         rc = gather(&r, out->step, e);
-        if (rc == ERR_CANCELLED) save(&r, key, NULL);      /* a warning before the end: nothing done is lost */
+        if (rc == ERR_CANCELLED)
+            save(&r, key, NULL); /* a warning before the end: nothing done is lost */
         if (rc) break;
         out->loss[out->step] = add_up(&r);
         if (!isfinite(out->loss[out->step])) {
-            rc = err_set(e, ERR_FAILED, "training of %s diverged at step %lld; try a smaller train.lr or train.lr_token", t->token,
-                         (long long)out->step);
+            rc = err_set(
+                e, ERR_FAILED,
+                "training of %s diverged at step %lld; try a smaller train.lr or train.lr_token",
+                t->token, (long long)out->step);
             break;
         }
         update(&r);

@@ -12,7 +12,8 @@ static const char MAGIC[8] = "engramCK";
 #define VERSION 1
 #define CHECKPOINT_BYTES (UINT64_C(1) << 32)
 
-enum code train_state_make(struct train_state *s, size_t n, uint32_t dim, int64_t steps, struct err *e)
+enum code train_state_make(struct train_state *s, size_t n, uint32_t dim, int64_t steps,
+                           struct err *e)
 {
     *s = (struct train_state){.n = n, .dim = dim, .steps = steps};
     float **of_n[] = {&s->w, &s->w_m, &s->w_v}, **of_dim[] = {&s->row, &s->row_m, &s->row_v};
@@ -40,7 +41,8 @@ static uint64_t double_bits(double v)
     return bits;
 }
 
-enum code train_state_save(const struct train_state *s, struct hash key, const char *path, struct err *e)
+enum code train_state_save(const struct train_state *s, struct hash key, const char *path,
+                           struct err *e)
 {
     struct blob b = {0};
     blob_bytes(&b, MAGIC, sizeof MAGIC);
@@ -64,7 +66,8 @@ enum code train_state_save(const struct train_state *s, struct hash key, const c
 }
 
 /* The header must say exactly what this task expects; then the length and the seal decide. */
-static int header_fits(struct blob_reader *r, const struct train_state *s, struct hash key, uint64_t n_bytes)
+static int header_fits(struct blob_reader *r, const struct train_state *s, struct hash key,
+                       uint64_t n_bytes)
 {
     char magic[8];
     struct hash theirs;
@@ -78,8 +81,10 @@ static int header_fits(struct blob_reader *r, const struct train_state *s, struc
     uint64_t step = blob_get_u64(r);
     fits &= step <= (uint64_t)s->steps;
     fits &= blob_get_u64(r) == (uint64_t)s->steps;
-    r->at -= 16;                               /* the body reader takes step and steps again */
-    return fits && !r->bad && n_bytes == r->at + 32 + 4 * (3 * s->n + 3 * (uint64_t)s->dim + (uint64_t)s->steps) + HASH_BYTES;
+    r->at -= 16; /* the body reader takes step and steps again */
+    return fits && !r->bad &&
+           n_bytes ==
+               r->at + 32 + 4 * (3 * s->n + 3 * (uint64_t)s->dim + (uint64_t)s->steps) + HASH_BYTES;
 }
 
 static void body_get(struct blob_reader *r, struct train_state *s)
@@ -95,7 +100,8 @@ static void body_get(struct blob_reader *r, struct train_state *s)
     blob_get_f32(r, s->loss, (size_t)s->steps);
 }
 
-enum code train_state_load(struct train_state *s, struct hash key, const char *path, int *found, struct err *e)
+enum code train_state_load(struct train_state *s, struct hash key, const char *path, int *found,
+                           struct err *e)
 {
     struct bytes b = {0};
     *found = 0;

@@ -20,8 +20,8 @@
 
 static const char MAGIC[8] = "engramCM";
 #define VERSION 1
-#define MADE_BYTES (1u << 20)      /* the record is a page of JSON; a megabyte is a lie */
-#define NEURONS_MOST (UINT64_C(1) << 32)   /* positions are 32 bits wide; SD-1.5 has 19 million */
+#define MADE_BYTES (1u << 20)            /* the record is a page of JSON; a megabyte is a lie */
+#define NEURONS_MOST (UINT64_C(1) << 32) /* positions are 32 bits wide; SD-1.5 has 19 million */
 #define DIM_MOST 65536u
 
 enum code commit_encode(const struct commit *c, struct bytes *out, struct err *e)
@@ -46,7 +46,7 @@ enum code commit_encode(const struct commit *c, struct bytes *out, struct err *e
         text_fini(&b.t);
         return err_set(e, ERR_NOMEM, "out of memory writing the commit of %s", c->token);
     }
-    *out = (struct bytes){(uint8_t *)b.t.s, b.t.n};      /* handed over */
+    *out = (struct bytes){(uint8_t *)b.t.s, b.t.n}; /* handed over */
     return OK;
 }
 
@@ -65,7 +65,8 @@ static enum code text_get(struct blob_reader *r, uint32_t n, char *out, size_t r
     return OK;
 }
 
-static enum code header_get(struct blob_reader *r, struct commit *c, uint64_t *n_bits, struct err *e)
+static enum code header_get(struct blob_reader *r, struct commit *c, uint64_t *n_bits,
+                            struct err *e)
 {
     char magic[8];
     uint32_t length[4];
@@ -73,14 +74,16 @@ static enum code header_get(struct blob_reader *r, struct commit *c, uint64_t *n
     if (memcmp(magic, MAGIC, sizeof MAGIC)) return corrupt(e, "the magic is missing");
     uint32_t version = blob_get_u32(r);
     if (version != VERSION)
-        return err_set(e, ERR_CORRUPT, "commit of version %u; this Engram reads version %d", version, VERSION);
+        return err_set(e, ERR_CORRUPT, "commit of version %u; this Engram reads version %d",
+                       version, VERSION);
     c->dim = blob_get_u32(r);
     *n_bits = blob_get_u64(r);
     c->n_values = blob_get_u64(r);
     blob_get_bytes(r, c->base.v, HASH_BYTES);
     blob_get_bytes(r, c->parent.v, HASH_BYTES);
     for (int i = 0; i < 4; i++) length[i] = blob_get_u32(r);
-    if (r->bad || c->dim > DIM_MOST || *n_bits >= NEURONS_MOST || c->n_values > *n_bits || length[3] > MADE_BYTES)
+    if (r->bad || c->dim > DIM_MOST || *n_bits >= NEURONS_MOST || c->n_values > *n_bits ||
+        length[3] > MADE_BYTES)
         return corrupt(e, "a size in the header is impossible");
     c->made = mem_alloc((size_t)length[3] + 1, 1);
     if (!c->made) return err_set(e, ERR_NOMEM, "out of memory reading a commit");
@@ -105,12 +108,15 @@ static enum code body_get(struct blob_reader *r, struct commit *c, uint64_t n_bi
     blob_get_words(r, c->mask.words, c->mask.n_words);
     blob_get_f32(r, c->value, c->n_values);
     blob_get_f32(r, c->row, c->dim);
-    if (n_bits % 64 && c->mask.words[words - 1] >> (n_bits % 64)) return corrupt(e, "mask bits past its end");
-    if (mask_count(&c->mask) != c->n_values) return corrupt(e, "the mask does not count its values");
+    if (n_bits % 64 && c->mask.words[words - 1] >> (n_bits % 64))
+        return corrupt(e, "mask bits past its end");
+    if (mask_count(&c->mask) != c->n_values)
+        return corrupt(e, "the mask does not count its values");
     for (size_t i = 0; i < c->n_values; i++)
         if (!isfinite(c->value[i])) return corrupt(e, "a value is not a number");
     for (uint32_t i = 0; i < c->dim; i++)
-        if (!isfinite(c->row[i])) return corrupt(e, "the token's row holds something that is not a number");
+        if (!isfinite(c->row[i]))
+            return corrupt(e, "the token's row holds something that is not a number");
     return OK;
 }
 

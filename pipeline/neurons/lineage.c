@@ -6,14 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COMMIT_BYTES (UINT64_C(1) << 31)      /* the largest commit that is read: SD-1.5 with every neuron is 80 MB */
+#define COMMIT_BYTES \
+    (UINT64_C(1) << 31) /* the largest commit that is read: SD-1.5 with every neuron is 80 MB */
 
-enum code lineage_start(struct lineage *l, const float *w0, size_t n_weights, struct hash base, uint32_t dim,
-                        struct err *e)
+enum code lineage_start(struct lineage *l, const float *w0, size_t n_weights, struct hash base,
+                        uint32_t dim, struct err *e)
 {
     *l = (struct lineage){.base = base, .n_weights = n_weights, .dim = dim};
     l->kv = mem_alloc(n_weights ? n_weights : 1, sizeof(float));
-    if (!l->kv) return err_set(e, ERR_NOMEM, "out of memory for %zu key and value weights", n_weights);
+    if (!l->kv)
+        return err_set(e, ERR_NOMEM, "out of memory for %zu key and value weights", n_weights);
     memcpy(l->kv, w0, n_weights * sizeof(float));
     enum code rc = mask_init(&l->used, n_weights, e);
     if (rc) lineage_fini(l);
@@ -27,11 +29,13 @@ static enum code check(const struct lineage *l, const struct commit *c, struct e
     if (!hash_equal(c->parent, l->head))
         return err_set(e, ERR_CORRUPT, "commit of %s does not follow the lineage's head", c->token);
     if (c->mask.n_bits != l->n_weights || c->dim != l->dim)
-        return err_set(e, ERR_CORRUPT, "commit of %s is for %zu neurons and rows of %u, the base model has %zu and %u",
-                       c->token, c->mask.n_bits, c->dim, l->n_weights, l->dim);
+        return err_set(
+            e, ERR_CORRUPT,
+            "commit of %s is for %zu neurons and rows of %u, the base model has %zu and %u",
+            c->token, c->mask.n_bits, c->dim, l->n_weights, l->dim);
     if (c->n_values != mask_count(&c->mask))
-        return err_set(e, ERR_CORRUPT, "commit of %s has %zu values for a mask of %zu neurons", c->token, c->n_values,
-                       mask_count(&c->mask));
+        return err_set(e, ERR_CORRUPT, "commit of %s has %zu values for a mask of %zu neurons",
+                       c->token, c->n_values, mask_count(&c->mask));
     for (int i = 0; i < l->n; i++)
         if (!strcmp(l->token[i], c->token))
             return err_set(e, ERR_EXISTS, "token %s is already taken in this lineage", c->token);
@@ -48,7 +52,8 @@ static enum code grow(struct lineage *l, struct err *e)
     if (rows) l->rows = rows;
     char(*token)[COMMIT_TOKEN] = mem_grow(l->token, n, n + 1, sizeof *token);
     if (token) l->token = token;
-    if (!mask || !rows || !token) return err_set(e, ERR_NOMEM, "out of memory for a lineage of %d concepts", l->n + 1);
+    if (!mask || !rows || !token)
+        return err_set(e, ERR_NOMEM, "out of memory for a lineage of %d concepts", l->n + 1);
     return OK;
 }
 
@@ -70,7 +75,8 @@ enum code lineage_apply(struct lineage *l, const struct commit *c, struct hash n
     return OK;
 }
 
-static enum code apply_object(struct lineage *l, struct objects *store, struct hash name, struct err *e)
+static enum code apply_object(struct lineage *l, struct objects *store, struct hash name,
+                              struct err *e)
 {
     struct bytes b = {0};
     struct commit c = {0};
@@ -83,8 +89,9 @@ static enum code apply_object(struct lineage *l, struct objects *store, struct h
     return rc ? err_context(e, "commit %.12s", hash_text(name, text)) : OK;
 }
 
-enum code lineage_open(struct lineage *l, const float *w0, size_t n_weights, struct hash base, uint32_t dim,
-                       struct objects *store, const struct hash *chain, int n, struct err *e)
+enum code lineage_open(struct lineage *l, const float *w0, size_t n_weights, struct hash base,
+                       uint32_t dim, struct objects *store, const struct hash *chain, int n,
+                       struct err *e)
 {
     enum code rc = lineage_start(l, w0, n_weights, base, dim, e);
     for (int i = 0; !rc && i < n; i++) rc = apply_object(l, store, chain[i], e);

@@ -18,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-void score_norms(const struct score_options *o, const float *states, int T, int D, int n, double *out)
+void score_norms(const struct score_options *o, const float *states, int T, int D, int n,
+                 double *out)
 {
     int first = o->tokens == SCORE_ALL ? 0 : 1;
     int end = T;
@@ -83,19 +84,19 @@ struct pass {
     const struct score_options *o;
     const double *norms;
     int P, D;
-    const size_t *group_begin;     /* [n_groups + 1] in the flat vector */
+    const size_t *group_begin; /* [n_groups + 1] in the flat vector */
     size_t n_groups, groups_per_tile;
-    struct mask *mask;             /* [P], or NULL */
-    uint16_t *votes;               /* [n_weights], or NULL */
+    struct mask *mask; /* [P], or NULL */
+    uint16_t *votes;   /* [n_weights], or NULL */
     size_t widest;
-    uint8_t *scratch;              /* per thread: bits, magnitudes' home, selections */
+    uint8_t *scratch; /* per thread: bits, magnitudes' home, selections */
     size_t scratch_bytes;
 };
 
 static void score_group(const struct pass *p, size_t begin, size_t n, int prompt, uint32_t *bits)
 {
     const double *v = p->norms + (size_t)prompt * (size_t)p->D;
-    size_t cols = (size_t)p->D, j = begin % cols;   /* every matrix starts at a multiple of D */
+    size_t cols = (size_t)p->D, j = begin % cols; /* every matrix starts at a multiple of D */
     for (size_t i = 0; i < n; i++) {
         float s = fabsf(p->w[begin + i]) * (float)v[j];
         memcpy(&bits[i], &s, sizeof s);
@@ -121,7 +122,8 @@ static void pass_tile(void *arg, long tile)
                 for (size_t i = 0; i < n; i++)
                     if (selected[i]) mask_set(&p->mask[prompt], begin + i);
             if (p->votes)
-                for (size_t i = 0; i < n; i++) p->votes[begin + i] = (uint16_t)(p->votes[begin + i] + selected[i]);
+                for (size_t i = 0; i < n; i++)
+                    p->votes[begin + i] = (uint16_t)(p->votes[begin + i] + selected[i]);
         }
     }
 }
@@ -138,8 +140,8 @@ static size_t groups_in_tile(const struct pass *p, size_t n_groups)
     return n_groups;
 }
 
-static enum code group_starts(const struct kv_layout *l, const struct score_options *o, size_t **begin, size_t *n,
-                              struct err *e)
+static enum code group_starts(const struct kv_layout *l, const struct score_options *o,
+                              size_t **begin, size_t *n, struct err *e)
 {
     size_t count = 0;
     if (o->group == SCORE_GLOBAL) count = 1;
@@ -176,14 +178,15 @@ static enum code pass_run(struct pass *p, struct err *e)
     p->scratch_bytes = (p->widest * (sizeof(uint32_t) + 1) + 63) / 64 * 64;
     p->scratch = mem_alloc((size_t)parallel_threads(), p->scratch_bytes ? p->scratch_bytes : 64);
     if (!p->scratch) rc = err_set(e, ERR_NOMEM, "out of memory while scoring");
-    else if (n) parallel_for((long)((n + p->groups_per_tile - 1) / p->groups_per_tile), pass_tile, p);
+    else if (n)
+        parallel_for((long)((n + p->groups_per_tile - 1) / p->groups_per_tile), pass_tile, p);
     free(p->scratch);
     free(begin);
     return rc;
 }
 
-enum code score_prompts(const struct kv_layout *l, const float *w, const struct score_options *o, const double *norms,
-                        int P, int D, struct mask *mask, struct err *e)
+enum code score_prompts(const struct kv_layout *l, const float *w, const struct score_options *o,
+                        const double *norms, int P, int D, struct mask *mask, struct err *e)
 {
     for (int i = 0; i < P; i++) {
         assert(mask[i].n_bits == l->n_weights);
@@ -193,8 +196,9 @@ enum code score_prompts(const struct kv_layout *l, const float *w, const struct 
     return pass_run(&p, e);
 }
 
-static enum code count_votes(const struct kv_layout *l, const float *w, const struct score_options *o,
-                             const double *norms, int P, int D, uint16_t **votes, struct err *e)
+static enum code count_votes(const struct kv_layout *l, const float *w,
+                             const struct score_options *o, const double *norms, int P, int D,
+                             uint16_t **votes, struct err *e)
 {
     *votes = mem_alloc(l->n_weights ? l->n_weights : 1, sizeof **votes);
     if (!*votes) return err_set(e, ERR_NOMEM, "out of memory for the votes of %d prompts", P);
@@ -202,8 +206,9 @@ static enum code count_votes(const struct kv_layout *l, const float *w, const st
     return pass_run(&p, e);
 }
 
-enum code score_common(const struct kv_layout *l, const float *w, const struct score_options *o, const double *norms,
-                       int P, int D, double share, struct collectives *c, struct mask *out, struct err *e)
+enum code score_common(const struct kv_layout *l, const float *w, const struct score_options *o,
+                       const double *norms, int P, int D, double share, struct collectives *c,
+                       struct mask *out, struct err *e)
 {
     /* An AND may be cut by prompt, because AND over ranks is exact; a vote needs the whole count on one rank. */
     int split = share >= 1.0, size = split ? c->size : 1, rank = split ? c->rank : 0;
@@ -222,8 +227,8 @@ enum code score_common(const struct kv_layout *l, const float *w, const struct s
     return rc;
 }
 
-enum code score_curve(const struct kv_layout *l, const float *w, const struct score_options *o, const double *norms,
-                      int P, int D, double *out, struct err *e)
+enum code score_curve(const struct kv_layout *l, const float *w, const struct score_options *o,
+                      const double *norms, int P, int D, double *out, struct err *e)
 {
     struct mask one = {0}, all = {0};
     enum code rc = mask_init(&one, l->n_weights, e);
