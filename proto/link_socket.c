@@ -152,6 +152,6 @@ int link_socket_alive(const char *path)
 
 int link_alive(const char *endpoint)
 {
-    const char *path;
+    const char *path = NULL;
     return link_socket_path(endpoint, &path, NULL) == OK && link_socket_alive(path);
 }

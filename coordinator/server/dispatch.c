@@ -141,7 +141,8 @@ static void receive(struct server *s, int socket, struct batch *b)
     struct link_peer from;
     struct err e;
 
-    while (b->n < BATCH) {
+    /* Refused ones count too: a flood of garbage must not keep the loop from everything else. */
+    for (int seen = 0; b->n < BATCH && seen < 2 * BATCH; seen++) {
         struct asked *q = &b->v[b->n];
         enum code rc = link_server_receive(s->link[socket], &from, &b->arena, &q->m, &e);
         if (rc == ERR_AGAIN) return;
@@ -293,7 +294,7 @@ void server_turn(struct server *s, int timeout_ms)
         if (!s->core) refuse(s, &b.v[i].from, &s->trouble);
         else if (answer_knows(b.v[i].m.kind)) answer_question(s, &b, &b.v[i]);
     }
-    if (b.n == 0) store_tidy(s->store);
+    store_tidy(s->store);
     batch_fini(&b);
 }
 

@@ -148,6 +148,7 @@ static void handle_signals(void)
     sigaction(SIGINT, &s, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a full disk, not a death */
 }
 
 /* ---- sockets ---- */

@@ -27,7 +27,7 @@ void store_close(struct store *s);                       /* NULL is fine */
 enum code store_load(struct store *s, struct core *c, int64_t now_ms, struct err *e);
 enum code store_apply(struct store *s, const struct core_actions *a, struct err *e);
 
-/* Moves the write-ahead log into the database when it has grown; call when nothing is urgent. */
+/* Moves the write-ahead log into the database when it has grown by 4 MB; call between batches. */
 void store_tidy(struct store *s);
 
 /* ---- reading what the core does not keep. ERR_NOT_FOUND: no such row ---- */

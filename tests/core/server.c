@@ -3,7 +3,9 @@
 #include "proto/link.h"
 #include "tests/tap.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 static char home[300], program[600];
@@ -63,6 +65,13 @@ static struct message work(struct message m)
     struct message r = {0};
     if (link_call(worker, &m, &arena, &r, &e)) note("%s: %s", proto_name(m.kind), e.text);
     return r;
+}
+
+/* How large the coordinator's files may become: a full disk that nobody else notices. */
+static void limit_files(pid_t pid, rlim_t bytes)
+{
+    struct rlimit r = {bytes, RLIM_INFINITY};
+    if (prlimit(pid, RLIMIT_FSIZE, &r, NULL)) note("prlimit: %s", strerror(errno));
 }
 
 static int comes_up(void)
@@ -240,6 +249,34 @@ static void the_rest(void)
        "the log can be read by pages");
 }
 
+static void disk_full(pid_t pid)
+{
+    char token[32];
+    struct message r = {0};
+    uint64_t accepted = 0, before = ask((struct message){.kind = MSG_queue}).jobs.total;
+
+    limit_files(pid, 600000);
+    for (int i = 0; i < 300 && r.kind != MSG_refused; i++) {
+        snprintf(token, sizeof token, "<full%d>", i);
+        r = ask(learn(token, WANT_SCORE));
+        accepted += r.kind == MSG_accepted;
+    }
+    ok(r.kind == MSG_refused && (r.refused.code == ERR_FULL || r.refused.code == ERR_IO),
+       "a full disk refuses after %d jobs: %s", (int)accepted, r.refused.line);
+    r = ask((struct message){.kind = MSG_queue});
+    is_int(r.jobs.total, before + accepted,
+           "questions are answered; what was accepted is there, nothing else");
+    r = work(
+        (struct message){.kind = MSG_worker_hello, .worker_hello = {.nonce = hash_bytes("x", 1)}});
+    is_int(r.kind, MSG_go_on, "groups are still heard");
+    limit_files(pid, RLIM_INFINITY);
+    r = ask(learn(token, WANT_SCORE));
+    ok(r.kind == MSG_accepted && r.accepted.job == before + accepted + 1,
+       "with room again the same request is accepted");
+    for (uint64_t id = before + 1; id <= before + accepted + 1; id++)
+        ask((struct message){.kind = MSG_cancel, .cancel.job = id});
+}
+
 static void the_end(pid_t pid)
 {
     struct message r;
@@ -278,6 +315,7 @@ int main(void)
     prior_and_score();
     pid = killed_in_the_middle(pid);
     the_rest();
+    disk_full(pid);
     the_end(pid);
     link_close(user);
     link_close(worker);
