@@ -1,4 +1,4 @@
-"""Trains UNet and text encoder together on the diffusion loss (v prediction, min-SNR weights).
+"""Trains UNet and text encoder together on the diffusion loss (v prediction).
 
     python train_unet.py [minutes] [threads]
 
@@ -22,7 +22,7 @@ from paths import WORK, save_atomically
 BATCH = 24           # of each process
 PEAK = 2e-3
 EMPTY = 0.1          # share of captions left empty, for classifier-free guidance
-SNR_CAP = 5.0
+SNR_CAP = 5.0        # steps with little noise weigh less: what is drawn is decided where there is much
 CHECKPOINT = WORK / "unet.pt"
 SAVE_EVERY = 240.0
 
@@ -63,7 +63,7 @@ def main():
         a = alpha_bar[t].view(-1, 1, 1, 1)
         noisy, v = a.sqrt() * x + (1 - a).sqrt() * noise, a.sqrt() * noise - (1 - a).sqrt() * x
         snr = alpha_bar[t] / (1 - alpha_bar[t])
-        weight = snr.clamp(max=SNR_CAP) / (snr + 1)
+        weight = (SNR_CAP / (snr + 1)).clamp(max=1.0)
 
         text = nets["text"](ids).last_hidden_state
         guess = nets["unet"](noisy.contiguous(memory_format=torch.channels_last), t, text).sample
