@@ -27,7 +27,8 @@ int cli_fail_all(const struct problems *p)
 {
     for (size_t i = 0; i < p->n; i++) fprintf(stderr, "engram: %s\n", p->line[i]);
     if (p->n_dropped) fprintf(stderr, "engram: ... and %zu more\n", p->n_dropped);
-    if (p->n > 1) fprintf(stderr, "engram: %zu problems; nothing was changed\n", p->n + p->n_dropped);
+    if (p->n > 1)
+        fprintf(stderr, "engram: %zu problems; nothing was changed\n", p->n + p->n_dropped);
     cli_close();
     return err_exit_status(p->n ? p->code[0] : ERR_INTERNAL);
 }
@@ -59,20 +60,20 @@ int cli_print(json_t *document)
 enum code cli_home(const char **out, struct err *e)
 {
     static char home[PATH_MAX];
-    const char *own = cli.home ? cli.home : getenv("ENGRAM_HOME"), *state = getenv("XDG_STATE_HOME"), *user = getenv("HOME");
+    const char *own = cli.home ? cli.home : getenv("ENGRAM_HOME"),
+               *state = getenv("XDG_STATE_HOME"), *user = getenv("HOME");
     int n;
     if (own && own[0] == '/') n = snprintf(home, sizeof home, "%s", own);
     else if (own && own[0]) {
         char here[PATH_MAX];
         if (!getcwd(here, sizeof here)) return err_errno(e, "current directory");
         n = snprintf(home, sizeof home, "%s/%s", here, own);
-    } else if (state && state[0] == '/')
-        n = snprintf(home, sizeof home, "%s/engram", state);
+    } else if (state && state[0] == '/') n = snprintf(home, sizeof home, "%s/engram", state);
     else if (user && user[0] == '/')
         n = snprintf(home, sizeof home, "%s/.local/state/engram", user);
-    else
-        return err_set(e, ERR_ENVIRONMENT, "no home: set ENGRAM_HOME or give --home");
-    if (n >= (int)sizeof home) return err_set(e, ERR_USAGE, "the home directory's path is too long");
+    else return err_set(e, ERR_ENVIRONMENT, "no home: set ENGRAM_HOME or give --home");
+    if (n >= (int)sizeof home)
+        return err_set(e, ERR_USAGE, "the home directory's path is too long");
     *out = home;
     return OK;
 }
@@ -82,7 +83,8 @@ enum code cli_path(const char *name, char *out, size_t bytes, struct err *e)
     const char *home;
     enum code rc = cli_home(&home, e);
     if (rc) return rc;
-    if ((size_t)snprintf(out, bytes, "%s/%s", home, name) >= bytes) return err_set(e, ERR_USAGE, "path %s/%s is too long", home, name);
+    if ((size_t)snprintf(out, bytes, "%s/%s", home, name) >= bytes)
+        return err_set(e, ERR_USAGE, "path %s/%s is too long", home, name);
     return OK;
 }
 
@@ -101,8 +103,14 @@ enum code cli_ask(struct message *ask, struct arena *a, struct message *answer, 
         rc = cli_path("run/engram.sock", socket, sizeof socket, e);
         if (rc) return rc;
         if (access(socket, F_OK))
-            return err_set(e, ERR_ENVIRONMENT, "no coordinator is running (no %s); start one with: engram up", socket);
+            return err_set(e, ERR_ENVIRONMENT,
+                           "no coordinator is running (no %s); start one with: engram up", socket);
         snprintf(endpoint, sizeof endpoint, "ipc://%s", socket);
+        if (!link_alive(endpoint))
+            return err_set(e, ERR_ENVIRONMENT,
+                           "the coordinator here has died (nobody listens on %s); engram up starts "
+                           "it again, nothing is lost",
+                           socket);
         struct link_options o = {.endpoint = endpoint, .timeout_ms = 5000, .tries = 2};
         rc = link_open(&connection, &o, e);
         if (rc) return rc;
@@ -139,18 +147,31 @@ enum code cli_lineage(const char *name, struct arena *a, struct lineage_row *out
     }
     const char *near = names ? text_nearest(name, names, rows->n) : NULL;
     if (near) return err_set(e, ERR_NOT_FOUND, "no lineage %s; did you mean %s?", name, near);
-    return err_set(e, ERR_NOT_FOUND, "no lineage %s; make it with: engram lineage create %s --base DIR", name, name);
+    return err_set(e, ERR_NOT_FOUND,
+                   "no lineage %s; make it with: engram lineage create %s --base DIR", name, name);
 }
 
 enum code cli_commits(const char *lineage, struct arena *a, struct commit_rows *out, struct err *e)
 {
     struct message ask = {.kind = MSG_log, .log = {.lineage = lineage}}, answer;
-    enum code rc = cli_ask(&ask, a, &answer, e);
-    if (!rc) *out = answer.commits.rows;
-    return rc;
+    *out = (struct commit_rows){0};
+    for (;;) {
+        enum code rc = cli_ask(&ask, a, &answer, e);
+        const struct commit_rows *page = &answer.commits.rows;
+        if (rc) return rc;
+        if (!page->n) return OK;
+        struct commit_row *all = arena_alloc(a, (out->n + page->n) * sizeof *all);
+        if (!all) return err_set(e, ERR_NOMEM, "out of memory for the commits of %s", lineage);
+        if (out->n) memcpy(all, out->v, out->n * sizeof *all);
+        memcpy(all + out->n, page->v, page->n * sizeof *all);
+        *out = (struct commit_rows){out->n + page->n, all};
+        if (out->n >= answer.commits.total) return OK;
+        ask.log.after = out->n;
+    }
 }
 
-enum code cli_commit(const char *lineage, const char *name, struct arena *a, struct hash *out, struct err *e)
+enum code cli_commit(const char *lineage, const char *name, struct arena *a, struct hash *out,
+                     struct err *e)
 {
     struct commit_rows rows;
     char text[HASH_TEXT];
@@ -167,8 +188,11 @@ enum code cli_commit(const char *lineage, const char *name, struct arena *a, str
     }
     if (!rc && found == 1) return OK;
     if (rc) return rc;
-    if (found) return err_set(e, ERR_USAGE, "commit %s of %s is ambiguous; give more digits", name, lineage);
-    return err_set(e, ERR_NOT_FOUND, "no commit %s in %s; engram log %s lists them", name, lineage, lineage);
+    if (found)
+        return err_set(e, ERR_USAGE, "commit %s of %s is ambiguous; give more digits", name,
+                       lineage);
+    return err_set(e, ERR_NOT_FOUND, "no commit %s in %s; engram log %s lists them", name, lineage,
+                   lineage);
 }
 
 enum code cli_job(const char *text, uint64_t *out, struct err *e)
@@ -176,12 +200,13 @@ enum code cli_job(const char *text, uint64_t *out, struct err *e)
     char *end;
     const char *digits = strncmp(text, "job-", 4) ? text : text + 4;
     *out = strtoull(digits, &end, 10);
-    if (end == digits || *end || !*out) return err_set(e, ERR_USAGE, "\"%s\" is no job; engram queue lists them", text);
+    if (end == digits || *end || !*out)
+        return err_set(e, ERR_USAGE, "\"%s\" is no job; engram queue lists them", text);
     return OK;
 }
 
-enum code cli_settings(const char *config, const struct words *set, struct settings *out, const char **json, struct arena *a,
-                       struct problems *p, struct err *e)
+enum code cli_settings(const char *config, const struct words *set, struct settings *out,
+                       const char **json, struct arena *a, struct problems *p, struct err *e)
 {
     size_t before = p->n;
     enum code rc = OK;
@@ -209,14 +234,17 @@ json_t *cli_hash_json(struct hash h)
 json_t *cli_job_json(const struct job_row *r)
 {
     json_t *results = json_array();
-    for (size_t i = 0; i < r->results.n; i++) json_array_append_new(results, cli_hash_json(r->results.v[i]));
-    return json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:I,s:I,s:I,s:I,s:o,s:o}", "job", (json_int_t)r->job, "kind",
-                     proto_job_kind(r->kind), "state", proto_job_state(r->state), "owner", r->owner, "lineage", r->lineage,
-                     "token", r->token, "class", r->class_word, "stage", r->stage ? proto_stage_kind(r->stage) : "", "step",
-                     (json_int_t)r->step, "of", (json_int_t)r->of, "eta_ms", (json_int_t)r->eta_ms, "line", r->line,
-                     "submitted_ms", (json_int_t)r->submitted_ms, "started_ms", (json_int_t)r->started_ms, "finished_ms",
-                     (json_int_t)r->finished_ms, "attempts", (json_int_t)r->attempts, "commit", cli_hash_json(r->commit),
-                     "results", results);
+    for (size_t i = 0; i < r->results.n; i++)
+        json_array_append_new(results, cli_hash_json(r->results.v[i]));
+    return json_pack(
+        "{s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:I,s:I,s:I,s:I,s:o,s:o}", "job",
+        (json_int_t)r->job, "kind", proto_job_kind(r->kind), "state", proto_job_state(r->state),
+        "owner", r->owner, "lineage", r->lineage, "token", r->token, "class", r->class_word,
+        "stage", r->stage ? proto_stage_kind(r->stage) : "", "step", (json_int_t)r->step, "of",
+        (json_int_t)r->of, "eta_ms", (json_int_t)r->eta_ms, "line", r->line, "submitted_ms",
+        (json_int_t)r->submitted_ms, "started_ms", (json_int_t)r->started_ms, "finished_ms",
+        (json_int_t)r->finished_ms, "attempts", (json_int_t)r->attempts, "commit",
+        cli_hash_json(r->commit), "results", results);
 }
 
 const char *cli_duration(double seconds, char out[32])

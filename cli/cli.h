@@ -54,6 +54,8 @@ struct settings;
 enum code cli_settings(const char *config, const struct words *set, struct settings *out, const char **json, struct arena *a,
                        struct problems *p, struct err *e);
 
+#define STATES_OPEN (1u << JOB_QUEUED | 1u << JOB_RUNNING | 1u << JOB_PAUSED)      /* for queue.states: not ended */
+
 json_t *cli_hash_json(struct hash h);              /* hex, or null for zero */
 json_t *cli_job_json(const struct job_row *r);
 const char *cli_duration(double seconds, char out[32]);      /* "4 s", "2 min 05 s" */

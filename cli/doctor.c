@@ -15,9 +15,13 @@
 enum health { HEALTHY, WARNING, BROKEN };
 static const char *const WORD[] = {"ok", "warn", "FAIL"};
 
-struct examination { json_t *list; enum health worst; };
+struct examination {
+    json_t *list;
+    enum health worst;
+};
 
-static void finding(struct examination *x, enum health h, const char *what, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+static void finding(struct examination *x, enum health h, const char *what, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 static void finding(struct examination *x, enum health h, const char *what, const char *fmt, ...)
 {
     char text[700];
@@ -26,16 +30,21 @@ static void finding(struct examination *x, enum health h, const char *what, cons
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     if (h > x->worst) x->worst = h;
-    json_array_append_new(x->list, json_pack("{s:s,s:s,s:s}", "what", what, "health", WORD[h], "line", text));
+    json_array_append_new(
+        x->list, json_pack("{s:s,s:s,s:s}", "what", what, "health", WORD[h], "line", text));
     if (!cli.json) printf("%-5s %-12s %s\n", WORD[h], what, text);
 }
 
 static void machine(struct examination *x)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN), pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN), pages = sysconf(_SC_PHYS_PAGES),
+         page = sysconf(_SC_PAGE_SIZE);
     double gib = (double)pages * (double)page / (1024.0 * 1024.0 * 1024.0);
-    finding(x, cores >= 2 ? HEALTHY : WARNING, "machine", "%ld core%s, %.1f GiB of memory", cores, cores == 1 ? "" : "s", gib);
-    finding(x, HEALTHY, "device", "%s", kernels_cuda() ? "CUDA" : "no GPU in this build or machine; everything runs on the CPU");
+    finding(x, cores >= 2 ? HEALTHY : WARNING, "machine", "%ld core%s, %.1f GiB of memory", cores,
+            cores == 1 ? "" : "s", gib);
+    finding(x, HEALTHY, "device", "%s",
+            kernels_cuda() ? "CUDA"
+                           : "no GPU in this build or machine; everything runs on the CPU");
 }
 
 static int on_path(const char *program, char *out, size_t bytes)
@@ -54,8 +63,11 @@ static void programs(struct examination *x)
 {
     char path[PATH_MAX];
     if (on_path("mpirun", path, sizeof path)) finding(x, HEALTHY, "mpirun", "%s", path);
-    else finding(x, WARNING, "mpirun", "not found: worker groups run as one rank; install openmpi-bin for more");
-    if (on_path("sbatch", path, sizeof path)) finding(x, HEALTHY, "slurm", "%s; see slurm/README.md", path);
+    else
+        finding(x, WARNING, "mpirun",
+                "not found: worker groups run as one rank; install openmpi-bin for more");
+    if (on_path("sbatch", path, sizeof path))
+        finding(x, HEALTHY, "slurm", "%s; see slurm/README.md", path);
     else finding(x, HEALTHY, "slurm", "not found; not needed on one machine");
 }
 
@@ -68,12 +80,21 @@ static void home(struct examination *x)
         finding(x, BROKEN, "home", "%s", e.text);
         return;
     }
-    if (access(dir, W_OK)) finding(x, BROKEN, "home", "%s cannot be written; set ENGRAM_HOME to a directory of yours", dir);
-    else if (strlen(dir) > 80) finding(x, BROKEN, "home", "%s is too long for a socket's path (107 bytes); choose a shorter ENGRAM_HOME", dir);
+    if (access(dir, W_OK))
+        finding(x, BROKEN, "home", "%s cannot be written; set ENGRAM_HOME to a directory of yours",
+                dir);
+    else if (strlen(dir) > 80)
+        finding(x, BROKEN, "home",
+                "%s is too long for a socket's path (107 bytes); choose a shorter ENGRAM_HOME",
+                dir);
     else finding(x, HEALTHY, "home", "%s", dir);
     if (statvfs(dir, &fs)) return;
     double gib = (double)fs.f_bavail * (double)fs.f_frsize / (1024.0 * 1024.0 * 1024.0);
-    finding(x, gib < 0.1 ? BROKEN : gib < 2 ? WARNING : HEALTHY, "disk", "%.1f GiB free%s", gib, gib < 2 ? "; checkpoints and pictures need room" : "");
+    finding(x,
+            gib < 0.1 ? BROKEN
+            : gib < 2 ? WARNING
+                      : HEALTHY,
+            "disk", "%.1f GiB free%s", gib, gib < 2 ? "; checkpoints and pictures need room" : "");
 }
 
 static void coordinator(struct examination *x)
@@ -84,8 +105,10 @@ static void coordinator(struct examination *x)
     if (cli_ask(&ask, &a, &answer, &e)) finding(x, WARNING, "coordinator", "%s", e.text);
     else {
         const struct msg_pong *p = &answer.pong;
-        finding(x, p->groups && !*p->line ? HEALTHY : WARNING, "coordinator", "pid %llu, %llu group(s), %llu rank(s)%s%s",
-                (unsigned long long)p->pid, (unsigned long long)p->groups, (unsigned long long)p->ranks, *p->line ? ": " : "", p->line);
+        finding(x, p->groups && !*p->line ? HEALTHY : WARNING, "coordinator",
+                "pid %llu, %llu group(s), %llu rank(s)%s%s", (unsigned long long)p->pid,
+                (unsigned long long)p->groups, (unsigned long long)p->ranks, *p->line ? ": " : "",
+                p->line);
     }
     arena_fini(&a);
 }
@@ -99,17 +122,24 @@ static void model(struct examination *x, const char *dir)
         finding(x, BROKEN, "base model", "%s", e.text);
         return;
     }
-    finding(x, HEALTHY, "base model", "%s: %.12s, %zu neurons", dir, hash_text(m->hash, hash), m->kv.n_weights);
+    finding(x, HEALTHY, "base model", "%s: %.12s, %zu neurons", dir, hash_text(m->hash, hash),
+            m->kv.n_weights);
     base_model_close(m);
 }
 
 static int run(int argc, char **argv)
 {
     const char *base = getenv("ENGRAM_BASE");
-    struct option_spec o[] = {{"base", OPTION_TEXT, &base, "DIR", "look at this base model too (default: $ENGRAM_BASE)"}};
+    struct option_spec o[] = {
+        {"base", OPTION_TEXT, &base, "DIR", "look at this base model too (default: $ENGRAM_BASE)"}};
     struct err e = {0};
     struct words rest;
     if (options_read(&verb_doctor, o, 1, argc, argv, &rest, &e)) return cli_fail(&e);
+    if (rest.n) {
+        err_set(&e, ERR_USAGE, "engram doctor takes no \"%s\"; a base model is named by --base",
+                rest.v[0]);
+        return cli_fail(&e);
+    }
     struct examination x = {.list = json_array()};
     machine(&x);
     programs(&x);
@@ -118,7 +148,8 @@ static int run(int argc, char **argv)
     if (base) model(&x, base);
     int status = x.worst == BROKEN ? err_exit_status(ERR_ENVIRONMENT) : 0;
     if (cli.json) {
-        int printed = cli_print(json_pack("{s:s,s:o}", "health", WORD[x.worst], "findings", x.list));
+        int printed =
+            cli_print(json_pack("{s:s,s:o}", "health", WORD[x.worst], "findings", x.list));
         return status ? status : printed;
     }
     cli_close();

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FEWEST_PIXELS 32           /* a picture smaller than this teaches nothing */
+#define FEWEST_PIXELS 32 /* a picture smaller than this teaches nothing */
 
 struct learning {
     const char *lineage, *token, *class_word, *kind, *config, *dir;
@@ -27,7 +27,29 @@ struct learning {
     struct arena arena;
 };
 
-/* The coordinator's view: does the lineage exist, is the token free? Queued jobs are its own to check when we submit. */
+/* A token that waits to be learned is taken too. The coordinator has the last word when we submit; asking first saves an upload. */
+static void check_queue(struct learning *l)
+{
+    struct err e = {0};
+    struct message ask = {.kind = MSG_queue,
+                          .queue = {.states = STATES_OPEN, .lineage = l->lineage}},
+                   answer;
+    if (cli_ask(&ask, &l->arena, &answer, &e)) {
+        problems_add(&l->problems, e.code, "%s", e.text);
+        return;
+    }
+    for (size_t i = 0; i < answer.jobs.rows.n; i++) {
+        const struct job_row *r = &answer.jobs.rows.v[i];
+        if (r->kind == JOB_LEARN && *r->token && !strcmp(r->token, l->concept.token) &&
+            hash_is_zero(r->commit))
+            problems_add(&l->problems, ERR_EXISTS,
+                         "token %s is taken in lineage %s (job %" PRIu64
+                         ", \"%s\", is %s); choose another",
+                         r->token, l->lineage, r->job, r->class_word, proto_job_state(r->state));
+    }
+}
+
+/* The coordinator's view: does the lineage exist, is the token free? */
 static void check_lineage(struct learning *l)
 {
     struct err e = {0};
@@ -40,8 +62,11 @@ static void check_lineage(struct learning *l)
     }
     for (size_t i = 0; i < commits.n; i++)
         if (!strcmp(commits.v[i].token, l->concept.token))
-            problems_add(&l->problems, ERR_EXISTS, "token %s is taken in lineage %s (commit %" PRIu64 ", \"%s\"); choose another",
-                         l->concept.token, l->lineage, commits.v[i].number, commits.v[i].class_word);
+            problems_add(
+                &l->problems, ERR_EXISTS,
+                "token %s is taken in lineage %s (commit %" PRIu64 ", \"%s\"); choose another",
+                l->concept.token, l->lineage, commits.v[i].number, commits.v[i].class_word);
+    check_queue(l);
 }
 
 /* Captions must fit the text encoder, or masks and training would silently see a cut text. */
@@ -61,9 +86,12 @@ static void check_captions(struct learning *l)
     for (int i = 0; ids && i < l->concept.n; i++) {
         struct encoded enc;
         if (tokenizer_encode(k, l->concept.image[i].caption, ids, length, &enc, &e))
-            problems_add(&l->problems, e.code, "caption of %s: %s", l->concept.image[i].path, e.text);
+            problems_add(&l->problems, e.code, "caption of %s: %s", l->concept.image[i].path,
+                         e.text);
         else if (enc.n_full > length)
-            problems_add(&l->problems, ERR_INPUT, "caption of %s has %d tokens with start and end; the text encoder reads %d: shorten it",
+            problems_add(&l->problems, ERR_INPUT,
+                         "caption of %s has %d tokens with start and end; the text encoder reads "
+                         "%d: shorten it",
                          l->concept.image[i].path, enc.n_full, length);
     }
     tokenizer_close(k);
@@ -72,14 +100,19 @@ static void check_captions(struct learning *l)
 static void check(struct learning *l)
 {
     struct err e = {0};
-    struct concept_options o = {.token = l->token, .class_word = l->class_word, .kind = l->kind, .least_side = FEWEST_PIXELS};
+    struct concept_options o = {.token = l->token,
+                                .class_word = l->class_word,
+                                .kind = l->kind,
+                                .least_side = FEWEST_PIXELS};
     cli_settings(l->config, &l->set, &l->settings, &l->settings_json, &l->arena, &l->problems, &e);
-    if (concept_read(l->dir, &o, &l->concept, &l->problems, &e) && !l->problems.n) problems_add(&l->problems, e.code, "%s", e.text);
+    if (concept_read(l->dir, &o, &l->concept, &l->problems, &e) && !l->problems.n)
+        problems_add(&l->problems, e.code, "%s", e.text);
     check_lineage(l);
     check_captions(l);
     for (int i = 0; i < l->concept.n; i++)
         if (!l->concept.image[i].caption_from_file && !l->problems.n)
-            cli_say("note: %s has no caption (.txt beside it); using \"%s\"", l->concept.image[i].path, l->concept.image[i].caption);
+            cli_say("note: %s has no caption (.txt beside it); using \"%s\"",
+                    l->concept.image[i].path, l->concept.image[i].caption);
 }
 
 static enum code upload(struct learning *l, struct hash *image, const char **caption, struct err *e)
@@ -107,12 +140,22 @@ static enum code submit(struct learning *l, uint64_t *job, struct err *e)
     struct msg_learn *m = &ask.learn;
     uint64_t seed = (uint64_t)l->settings.seed_value;
     int prior = l->settings.prior_weight > 0.0 && l->settings.prior_count > 0;
-    *m = (struct msg_learn){.key = cli_key(), .lineage = l->lineage, .token = l->concept.token, .class_word = l->concept.class_word,
-                            .kind = proto_parse_concept_kind(l->concept.kind), .images = {n, image}, .captions = {n, caption},
-                            .seed = seed, .preview_prompts = {l->preview.n, l->preview.v}, .settings = l->settings_json};
-    m->wants = WANT_SCORE | (prior ? (unsigned)WANT_PRIOR : 0u) | (l->preview.n ? (unsigned)WANT_SAMPLE : 0u) |
+    *m = (struct msg_learn){.key = cli_key(),
+                            .lineage = l->lineage,
+                            .token = l->concept.token,
+                            .class_word = l->concept.class_word,
+                            .kind = proto_parse_concept_kind(l->concept.kind),
+                            .images = {n, image},
+                            .captions = {n, caption},
+                            .seed = seed,
+                            .preview_prompts = {l->preview.n, l->preview.v},
+                            .settings = l->settings_json};
+    m->wants = WANT_SCORE | (prior ? (unsigned)WANT_PRIOR : 0u) |
+               (l->preview.n ? (unsigned)WANT_SAMPLE : 0u) |
                (l->no_evaluate ? 0u : (unsigned)WANT_EVALUATE);
-    if (prior) m->prior_key = prior_key(l->row.base_hash, &l->settings, m->class_word, l->concept.kind, seed);
+    if (prior)
+        m->prior_key =
+            prior_key(l->row.base_hash, &l->settings, m->class_word, l->concept.kind, seed);
     rc = cli_ask(&ask, &l->arena, &answer, e);
     if (!rc) *job = answer.accepted.job;
     return rc;
@@ -129,8 +172,8 @@ static int finish(struct learning *l, uint64_t job)
         int status = cli_print(cli_job_json(&row));
         return rc ? err_exit_status(rc) : status;
     }
-    printf("%s is learned: commit %.12s of %s, %s\n", l->concept.token, hash_text(row.commit, text), l->lineage,
-           cli_duration((double)(row.finished_ms - row.started_ms) / 1000.0, took));
+    printf("%s is learned: commit %.12s of %s, %s\n", l->concept.token, hash_text(row.commit, text),
+           l->lineage, cli_duration((double)(row.finished_ms - row.started_ms) / 1000.0, took));
     cli_close();
     return 0;
 }
@@ -143,18 +186,24 @@ static int run(int argc, char **argv)
         {"lineage", OPTION_TEXT, &l.lineage, "NAME", "the stream of concepts to add to"},
         {"token", OPTION_TEXT, &l.token, "TOKEN", "its name in prompts, like '<rex>'"},
         {"class", OPTION_TEXT, &l.class_word, "WORD", "what it is, like dog"},
-        {"kind", OPTION_TEXT, &l.kind, "KIND", "animal, object, scene or style (default: concept.yaml, else object)"},
+        {"kind", OPTION_TEXT, &l.kind, "KIND",
+         "animal, object, scene or style (default: concept.yaml, else object)"},
         {"config", OPTION_TEXT, &l.config, "FILE", "settings in YAML"},
-        {"set", OPTION_LIST, &l.set, "KEY=VALUE", "one setting, like train.steps=300; may be repeated"},
-        {"preview", OPTION_LIST, &l.preview, "PROMPT", "draw this when it is learned; may be repeated"},
-        {"no-evaluate", OPTION_FLAG, &l.no_evaluate, NULL, "do not measure this and earlier concepts afterwards"},
+        {"set", OPTION_LIST, &l.set, "KEY=VALUE",
+         "one setting, like train.steps=300; may be repeated"},
+        {"preview", OPTION_LIST, &l.preview, "PROMPT",
+         "draw this when it is learned; may be repeated"},
+        {"no-evaluate", OPTION_FLAG, &l.no_evaluate, NULL,
+         "do not measure this and earlier concepts afterwards"},
         {"wait", OPTION_FLAG, &l.wait, NULL, "follow it to the end"},
-        {"help-settings", OPTION_FLAG, &settings_wanted, NULL, "list every setting with its default"},
+        {"help-settings", OPTION_FLAG, &settings_wanted, NULL,
+         "list every setting with its default"},
     };
     struct err e = {0};
     struct words rest;
     uint64_t job = 0;
-    if (options_read(&verb_learn, o, sizeof o / sizeof o[0], argc, argv, &rest, &e)) return cli_fail(&e);
+    if (options_read(&verb_learn, o, sizeof o / sizeof o[0], argc, argv, &rest, &e))
+        return cli_fail(&e);
     if (settings_wanted) {
         struct text t = {0};
         settings_help(&t);
@@ -171,7 +220,8 @@ static int run(int argc, char **argv)
     if (l.problems.n) return cli_fail_all(&l.problems);
     if (submit(&l, &job, &e)) return cli_fail(&e);
     if (l.wait) {
-        cli_say("job %" PRIu64 ": %s, %d image%s, lineage %s", job, l.concept.token, l.concept.n, l.concept.n == 1 ? "" : "s", l.lineage);
+        cli_say("job %" PRIu64 ": %s, %d image%s, lineage %s", job, l.concept.token, l.concept.n,
+                l.concept.n == 1 ? "" : "s", l.lineage);
         return finish(&l, job);
     }
     if (cli.json) return cli_print(json_pack("{s:I}", "job", (json_int_t)job));
@@ -185,9 +235,12 @@ const struct verb verb_learn = {
     .what = "teach a lineage one concept from a folder of images",
     .usage = "engram learn --lineage NAME --token '<new>' --class WORD DIR",
     .examples = "  engram learn --lineage pets --token '<rex>' --class dog photos/rex --wait\n"
-                "  engram learn --lineage pets photos/mug                      token, class and kind from photos/mug/concept.yaml\n"
-                "  engram learn --lineage pets --token '<ink>' --class painting --kind style scans/ink --set train.steps=300\n",
-    .more = "DIR holds PNG, JPEG or WebP images; x.txt beside x.jpg is its caption (what is seen, without the token). Every image and\n"
+                "  engram learn --lineage pets photos/mug                      token, class and "
+                "kind from photos/mug/concept.yaml\n"
+                "  engram learn --lineage pets --token '<ink>' --class painting --kind style "
+                "scans/ink --set train.steps=300\n",
+    .more = "DIR holds PNG, JPEG or WebP images; x.txt beside x.jpg is its caption (what is seen, "
+            "without the token). Every image and\n"
             "caption is checked before anything is sent.\n",
     .run = run,
 };

@@ -29,11 +29,13 @@ static json_t *hashes_json(const struct hashes *h)
 
 static json_t *commit_row_json(const struct commit_row *r)
 {
-    return json_pack("{s:I,s:o,s:o,s:I,s:s,s:s,s:s,s:o,s:f,s:I,s:o,s:o}", "number", (json_int_t)r->number, "commit",
-                     cli_hash_json(r->commit), "parent", cli_hash_json(r->parent), "job", (json_int_t)r->job, "token", r->token, "class",
-                     r->class_word, "kind", proto_concept_kind(r->kind), "images", hashes_json(&r->images), "seconds", r->seconds,
-                     "committed_ms", (json_int_t)r->committed_ms, "evaluation", cli_hash_json(r->evaluation), "previews",
-                     hashes_json(&r->previews));
+    return json_pack("{s:I,s:o,s:o,s:I,s:s,s:s,s:s,s:o,s:f,s:I,s:o,s:o}", "number",
+                     (json_int_t)r->number, "commit", cli_hash_json(r->commit), "parent",
+                     cli_hash_json(r->parent), "job", (json_int_t)r->job, "token", r->token,
+                     "class", r->class_word, "kind", proto_concept_kind(r->kind), "images",
+                     hashes_json(&r->images), "seconds", r->seconds, "committed_ms",
+                     (json_int_t)r->committed_ms, "evaluation", cli_hash_json(r->evaluation),
+                     "previews", hashes_json(&r->previews));
 }
 
 static int run_log(int argc, char **argv)
@@ -50,15 +52,17 @@ static int run_log(int argc, char **argv)
     if (cli_commits(rest.v[0], &a, &rows, &e)) return cli_fail(&e);
     if (cli.json) {
         json_t *list = json_array();
-        for (size_t i = 0; i < rows.n; i++) json_array_append_new(list, commit_row_json(&rows.v[i]));
+        for (size_t i = 0; i < rows.n; i++)
+            json_array_append_new(list, commit_row_json(&rows.v[i]));
         return cli_print(json_pack("{s:s,s:o}", "lineage", rest.v[0], "commits", list));
     }
     if (!rows.n) cli_say("%s has no commits yet", rest.v[0]);
-    for (size_t i = rows.n; i-- > 0;) {          /* newest first, as a reader of logs expects */
+    for (size_t i = rows.n; i-- > 0;) { /* newest first, as a reader of logs expects */
         const struct commit_row *r = &rows.v[i];
         char hash[HASH_TEXT], when[32], took[32];
-        printf("%3" PRIu64 "  %.12s  %-14s %-12s %-7s %2zu images  %9s  %s  job %" PRIu64 "\n", r->number, hash_text(r->commit, hash),
-               r->token, r->class_word, proto_concept_kind(r->kind), r->images.n, cli_duration(r->seconds, took),
+        printf("%3" PRIu64 "  %.12s  %-14s %-12s %-7s %2zu images  %9s  %s  job %" PRIu64 "\n",
+               r->number, hash_text(r->commit, hash), r->token, r->class_word,
+               proto_concept_kind(r->kind), r->images.n, cli_duration(r->seconds, took),
                date(r->committed_ms, when), r->job);
     }
     cli_close();
@@ -70,7 +74,8 @@ const struct verb verb_log = {
     .what = "list the commits of a lineage, newest first",
     .usage = "engram log LINEAGE",
     .examples = "  engram log pets\n"
-                "  engram log pets --json             oldest first, with hashes of images, evaluation and previews\n",
+                "  engram log pets --json             oldest first, with hashes of images, "
+                "evaluation and previews\n",
     .run = run_log,
 };
 
@@ -97,12 +102,16 @@ static int show_commit(const char *lineage, const char *name, struct arena *a)
     json_t *made = json_loads(c.made, 0, NULL);
     hash_text(h, own);
     if (cli.json)
-        return cli_print(json_pack("{s:s,s:o,s:o,s:s,s:s,s:s,s:I,s:I,s:o}", "commit", own, "parent", cli_hash_json(c.parent), "base",
-                                   cli_hash_json(c.base), "token", c.token, "class", c.class_word, "kind", c.kind, "neurons",
-                                   (json_int_t)c.n_values, "of", (json_int_t)c.mask.n_bits, "made", made));
-    printf("commit %s\nparent %s\nbase   %s\ntoken  %s, %s (%s)\nowns   %zu of %zu neurons (%.2f %%)\n", own,
-           hash_is_zero(c.parent) ? "none: the base model" : hash_text(c.parent, parent), hash_text(c.base, base), c.token, c.class_word,
-           c.kind, c.n_values, c.mask.n_bits, 100.0 * (double)c.n_values / (double)(c.mask.n_bits ? c.mask.n_bits : 1));
+        return cli_print(json_pack("{s:s,s:o,s:o,s:s,s:s,s:s,s:I,s:I,s:o}", "commit", own, "parent",
+                                   cli_hash_json(c.parent), "base", cli_hash_json(c.base), "token",
+                                   c.token, "class", c.class_word, "kind", c.kind, "neurons",
+                                   (json_int_t)c.n_values, "of", (json_int_t)c.mask.n_bits, "made",
+                                   made));
+    printf("commit %s\nparent %s\nbase   %s\ntoken  %s, %s (%s)\nowns   %zu of %zu neurons (%.2f "
+           "%%)\n",
+           own, hash_is_zero(c.parent) ? "none: the base model" : hash_text(c.parent, parent),
+           hash_text(c.base, base), c.token, c.class_word, c.kind, c.n_values, c.mask.n_bits,
+           100.0 * (double)c.n_values / (double)(c.mask.n_bits ? c.mask.n_bits : 1));
     char *text = json_dumps(made, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(6));
     printf("made   %s\n", text ? text : "");
     free(text);
@@ -115,10 +124,12 @@ static int show_commit(const char *lineage, const char *name, struct arena *a)
 static json_t *stage_json(const struct stage_row *s)
 {
     json_t *report = *s->report ? json_loads(s->report, 0, NULL) : NULL;
-    return json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:s,s:o,s:o}", "stage", proto_stage_kind(s->stage), "state",
-                     proto_stage_state(s->state), "attempts", (json_int_t)s->attempts, "losses", (json_int_t)s->losses, "epoch",
-                     (json_int_t)s->epoch, "step", (json_int_t)s->step, "of", (json_int_t)s->of, "seconds", s->seconds, "line", s->line,
-                     "report", report ? report : json_null(), "outputs", hashes_json(&s->outputs));
+    return json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:s,s:o,s:o}", "stage",
+                     proto_stage_kind(s->stage), "state", proto_stage_state(s->state), "attempts",
+                     (json_int_t)s->attempts, "losses", (json_int_t)s->losses, "epoch",
+                     (json_int_t)s->epoch, "step", (json_int_t)s->step, "of", (json_int_t)s->of,
+                     "seconds", s->seconds, "line", s->line, "report",
+                     report ? report : json_null(), "outputs", hashes_json(&s->outputs));
 }
 
 static int show_job(uint64_t job, struct arena *a)
@@ -130,18 +141,22 @@ static int show_job(uint64_t job, struct arena *a)
     const struct job_row *r = &info->rows.v[0];
     if (cli.json) {
         json_t *stages = json_array(), *root = cli_job_json(r);
-        for (size_t i = 0; i < info->stages.n; i++) json_array_append_new(stages, stage_json(&info->stages.v[i]));
+        for (size_t i = 0; i < info->stages.n; i++)
+            json_array_append_new(stages, stage_json(&info->stages.v[i]));
         json_object_set_new(root, "stages", stages);
         return cli_print(root);
     }
     char when[32], took[32];
-    printf("job %" PRIu64 "  %s  %s  lineage %s%s%s\nsubmitted %s by %s\n", r->job, proto_job_kind(r->kind), proto_job_state(r->state), r->lineage,
+    printf("job %" PRIu64 "  %s  %s  lineage %s%s%s\nsubmitted %s by %s\n", r->job,
+           proto_job_kind(r->kind), proto_job_state(r->state), r->lineage,
            *r->token ? "  token " : "", r->token, date(r->submitted_ms, when), r->owner);
     if (*r->line) printf("%s\n", r->line);
     for (size_t i = 0; i < info->stages.n; i++) {
         const struct stage_row *s = &info->stages.v[i];
-        printf("  %-9s %-8s %9s  attempts %" PRIu64 "  %s\n", proto_stage_kind(s->stage), proto_stage_state(s->state),
-               s->state == STAGE_DONE ? cli_duration(s->seconds, took) : "", s->attempts, s->line);
+        printf("  %-9s %-8s %9s  attempts %" PRIu64 "%s%s\n", proto_stage_kind(s->stage),
+               proto_stage_state(s->state),
+               s->state == STAGE_DONE ? cli_duration(s->seconds, took) : "", s->attempts,
+               *s->line ? "  " : "", s->line);
     }
     cli_close();
     return 0;
@@ -150,7 +165,8 @@ static int show_job(uint64_t job, struct arena *a)
 static int run_show(int argc, char **argv)
 {
     const char *lineage = NULL;
-    struct option_spec o[] = {{"lineage", OPTION_TEXT, &lineage, "NAME", "show a commit of it: number, token or hash"}};
+    struct option_spec o[] = {
+        {"lineage", OPTION_TEXT, &lineage, "NAME", "show a commit of it: number, token or hash"}};
     struct err e = {0};
     struct words rest;
     struct arena a = {0};
@@ -169,6 +185,7 @@ const struct verb verb_show = {
     .what = "show one job with its stages, or one commit with how it was made",
     .usage = "engram show JOB | engram show --lineage NAME COMMIT",
     .examples = "  engram show 12\n"
-                "  engram show --lineage pets '<rex>'          by token, number (3) or hash (4 digits or more)\n",
+                "  engram show --lineage pets '<rex>'          by token, number (3) or hash (4 "
+                "digits or more)\n",
     .run = run_show,
 };

@@ -11,6 +11,7 @@
 
 #define POLL_MS 250
 #define BAR 28
+#define LOOKS_WAITING 8 /* between two stages a job waits for a moment: not worth a line */
 
 static volatile sig_atomic_t interrupted;
 
@@ -21,9 +22,10 @@ static void on_interrupt(int signal)
 }
 
 struct view {
-    int terminal;                  /* redraw one line */
-    uint64_t stage, quarter;       /* last said, when not on a terminal */
-    int width;                     /* of the line on the screen */
+    int terminal;                   /* redraw one line */
+    uint64_t stage, quarter, state; /* last said, when not on a terminal */
+    int looks;                      /* so often in a row it was seen waiting */
+    int width;                      /* of the line on the screen */
 };
 
 static void wipe(struct view *v)
@@ -36,7 +38,8 @@ static void describe(const struct job_row *r, char *out, size_t bytes)
 {
     const char *stage = r->stage ? proto_stage_kind(r->stage) : "";
     char eta[32] = "", left[48] = "";
-    if (r->eta_ms >= 0 && r->of) snprintf(left, sizeof left, "  %s left", cli_duration((double)r->eta_ms / 1000.0, eta));
+    if (r->eta_ms >= 0 && r->of)
+        snprintf(left, sizeof left, "  %s left", cli_duration((double)r->eta_ms / 1000.0, eta));
     if (r->state == JOB_QUEUED) snprintf(out, bytes, "waiting  %s", r->line);
     else if (r->state == JOB_PAUSED) snprintf(out, bytes, "paused: %s", r->line);
     else if (!r->of) snprintf(out, bytes, "%-8s %s", stage, r->line);
@@ -45,25 +48,42 @@ static void describe(const struct job_row *r, char *out, size_t bytes)
         int full = (int)(r->step * BAR / r->of);
         for (int i = 0; i < BAR; i++) bar[i] = i < full ? '#' : '.';
         bar[BAR] = '\0';
-        snprintf(out, bytes, "%-8s [%s] %" PRIu64 "/%" PRIu64 "%s  %s", stage, bar, r->step, r->of, left, r->line);
+        snprintf(out, bytes, "%-8s [%s] %" PRIu64 "/%" PRIu64 "%s  %s", stage, bar, r->step, r->of,
+                 left, r->line);
     }
+}
+
+static void trim(char *line)
+{
+    size_t n = strlen(line);
+    while (n && line[n - 1] == ' ') line[--n] = '\0';
+}
+
+/* Not on a terminal: a line per stage and per quarter of it, one for a pause, one for a wait that lasts. */
+static int is_news(struct view *v, const struct job_row *r)
+{
+    uint64_t quarter = r->of ? r->step * 4 / r->of : 0;
+    if (r->state == JOB_QUEUED) return ++v->looks == LOOKS_WAITING;
+    v->looks = 0;
+    if (r->state == v->state && r->stage == v->stage && quarter == v->quarter) return 0;
+    v->state = r->state;
+    v->stage = r->stage;
+    v->quarter = quarter;
+    return 1;
 }
 
 static void draw(struct view *v, const struct job_row *r)
 {
     char line[700];
     describe(r, line, sizeof line);
+    trim(line);
     if (v->terminal) {
         int n = (int)strlen(line) > 110 ? 110 : (int)strlen(line);
         fprintf(stderr, "\r%.*s%*s", n, line, v->width > n ? v->width - n : 0, "");
         v->width = n;
         return;
     }
-    uint64_t quarter = r->of ? r->step * 4 / r->of : 0;
-    if (r->state == JOB_QUEUED || (r->stage == v->stage && quarter == v->quarter)) return;
-    v->stage = r->stage;
-    v->quarter = quarter;
-    fprintf(stderr, "%s\n", line);
+    if (is_news(v, r)) fprintf(stderr, "%s\n", line);
 }
 
 static enum code fetch(uint64_t job, struct arena *a, struct job_row *out, struct err *e)
@@ -77,13 +97,15 @@ static enum code fetch(uint64_t job, struct arena *a, struct job_row *out, struc
 static enum code verdict(const struct job_row *r, struct err *e)
 {
     if (r->state == JOB_DONE) return OK;
-    return err_set(e, r->state == JOB_CANCELLED ? ERR_CANCELLED : ERR_FAILED, "job %" PRIu64 " %s%s%s", r->job,
-                   proto_job_state(r->state), *r->line ? ": " : "", r->line);
+    return err_set(e, r->state == JOB_CANCELLED ? ERR_CANCELLED : ERR_FAILED,
+                   "job %" PRIu64 " %s%s%s", r->job, proto_job_state(r->state),
+                   *r->line ? ": " : "", r->line);
 }
 
 enum code progress_follow(uint64_t job, struct arena *a, struct job_row *out, struct err *e)
 {
-    struct view v = {.terminal = !cli.json && isatty(2) && !(getenv("TERM") && !strcmp(getenv("TERM"), "dumb"))};
+    struct view v = {.terminal = !cli.json && isatty(2) &&
+                                 !(getenv("TERM") && !strcmp(getenv("TERM"), "dumb"))};
     struct sigaction handler = {.sa_handler = on_interrupt}, before;
     struct timespec nap = {0, POLL_MS * 1000000L};
     int lost = 0;
@@ -107,7 +129,9 @@ enum code progress_follow(uint64_t job, struct arena *a, struct job_row *out, st
     wipe(&v);
     sigaction(SIGINT, &before, NULL);
     if (interrupted)
-        return err_set(e, ERR_AGAIN, "not waiting any longer; job %" PRIu64 " goes on: engram watch %" PRIu64 ", engram cancel %" PRIu64,
+        return err_set(e, ERR_AGAIN,
+                       "not waiting any longer; job %" PRIu64 " goes on: engram watch %" PRIu64
+                       ", engram cancel %" PRIu64,
                        job, job, job);
     return rc ? rc : verdict(out, e);
 }

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#define STATES_OPEN (1u << JOB_QUEUED | 1u << JOB_RUNNING | 1u << JOB_PAUSED)
-
 static int64_t now_ms(void)
 {
     struct timespec t;
@@ -21,10 +19,13 @@ static void print_row(const struct job_row *r)
     char age[32], at[64];
     int64_t end = r->finished_ms ? r->finished_ms : now_ms();
     cli_duration((double)(end - r->submitted_ms) / 1000.0, age);
-    if (r->stage && r->of) snprintf(at, sizeof at, "%s %" PRIu64 "/%" PRIu64, proto_stage_kind(r->stage), r->step, r->of);
+    if (r->stage && r->of)
+        snprintf(at, sizeof at, "%s %" PRIu64 "/%" PRIu64, proto_stage_kind(r->stage), r->step,
+                 r->of);
     else snprintf(at, sizeof at, "%s", r->stage ? proto_stage_kind(r->stage) : "");
-    printf("%5" PRIu64 "  %-9s %-9s %-16s %-12s %-16s %12s  %s\n", r->job, proto_job_kind(r->kind), proto_job_state(r->state), r->lineage,
-           *r->token ? r->token : "-", at, age, r->line);
+    printf("%5" PRIu64 "  %-9s %-9s %-16s %-12s %-16s %12s%s%s\n", r->job, proto_job_kind(r->kind),
+           proto_job_state(r->state), r->lineage, *r->token ? r->token : "-", at, age,
+           *r->line ? "  " : "", r->line);
 }
 
 static int run_queue(int argc, char **argv)
@@ -42,19 +43,32 @@ static int run_queue(int argc, char **argv)
     struct arena a = {0};
     struct message answer;
     if (options_read(&verb_queue, o, 3, argc, argv, &rest, &e)) return cli_fail(&e);
-    struct message ask = {.kind = MSG_queue,
-                          .queue = {.states = all ? 0 : STATES_OPEN, .lineage = lineage, .limit = (uint64_t)limit}};
+    if (rest.n)
+        err_set(&e, ERR_USAGE, "engram queue takes no \"%s\"; one job is shown by: engram show JOB",
+                rest.v[0]);
+    else if (limit > PROTO_ROWS)
+        err_set(&e, ERR_USAGE, "--limit %" PRId64 ": expected 1 to %d", limit, PROTO_ROWS);
+    if (e.code) return cli_fail(&e);
+    struct message ask = {
+        .kind = MSG_queue,
+        .queue = {.states = all ? 0 : STATES_OPEN, .lineage = lineage, .limit = (uint64_t)limit}};
     if (cli_ask(&ask, &a, &answer, &e)) return cli_fail(&e);
     const struct job_rows *rows = &answer.jobs.rows;
     if (cli.json) {
         json_t *jobs = json_array();
         for (size_t i = 0; i < rows->n; i++) json_array_append_new(jobs, cli_job_json(&rows->v[i]));
-        return cli_print(json_pack("{s:o,s:I}", "jobs", jobs, "total", (json_int_t)answer.jobs.total));
+        return cli_print(
+            json_pack("{s:o,s:I}", "jobs", jobs, "total", (json_int_t)answer.jobs.total));
     }
-    if (!rows->n) cli_say(all ? "no jobs yet" : "nothing waits or runs; engram queue --all shows what has ended");
-    else printf("%5s  %-9s %-9s %-16s %-12s %-16s %12s  %s\n", "JOB", "KIND", "STATE", "LINEAGE", "TOKEN", "STAGE", "AGE", "");
+    if (!rows->n)
+        cli_say(all ? "no jobs yet"
+                    : "nothing waits or runs; engram queue --all shows what has ended");
+    else
+        printf("%5s  %-9s %-9s %-16s %-12s %-16s %12s\n", "JOB", "KIND", "STATE", "LINEAGE",
+               "TOKEN", "STAGE", "AGE");
     for (size_t i = 0; i < rows->n; i++) print_row(&rows->v[i]);
-    if (answer.jobs.total > rows->n) cli_say("%zu of %" PRIu64 " shown; --limit N shows more", rows->n, answer.jobs.total);
+    if (answer.jobs.total > rows->n)
+        cli_say("%zu of %" PRIu64 " shown; --limit N shows more", rows->n, answer.jobs.total);
     cli_close();
     return 0;
 }
@@ -90,7 +104,8 @@ static int run_watch(int argc, char **argv)
         int status = cli_print(cli_job_json(&row));
         return rc ? err_exit_status(rc) : status;
     }
-    printf("job %" PRIu64 " is done after %s\n", job, cli_duration((double)(row.finished_ms - row.started_ms) / 1000.0, took));
+    printf("job %" PRIu64 " is done after %s\n", job,
+           cli_duration((double)(row.finished_ms - row.started_ms) / 1000.0, took));
     cli_close();
     return 0;
 }
@@ -113,8 +128,10 @@ static int run_cancel(int argc, char **argv)
     if (one_job(&verb_cancel, argc, argv, &job, &e)) return cli_fail(&e);
     struct message ask = {.kind = MSG_cancel, .cancel = {.job = job}};
     if (cli_ask(&ask, &a, &answer, &e)) return cli_fail(&e);
-    if (cli.json) return cli_print(json_pack("{s:I,s:s}", "job", (json_int_t)job, "line", answer.done.line));
-    printf("job %" PRIu64 ": %s\n", job, answer.done.line && *answer.done.line ? answer.done.line : "cancelled");
+    if (cli.json)
+        return cli_print(json_pack("{s:I,s:s}", "job", (json_int_t)job, "line", answer.done.line));
+    printf("job %" PRIu64 ": %s\n", job,
+           answer.done.line && *answer.done.line ? answer.done.line : "cancelled");
     cli_close();
     return 0;
 }

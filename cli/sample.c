@@ -3,10 +3,12 @@
 #include "cli/progress.h"
 #include "cli/sheet.h"
 
+#include "base/text.h"
 #include "pipeline/method/settings.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct sampling {
@@ -16,7 +18,51 @@ struct sampling {
     int no_wait;
 };
 
-static enum code submit(const struct sampling *s, const struct words *prompts, struct arena *a, uint64_t *job, struct err *e)
+/* "<rex>": letters as in concept_token_check. Length with both brackets; 0: no token begins here. */
+static size_t token_length(const char *s)
+{
+    size_t n = *s == '<' ? strspn(s + 1, "abcdefghijklmnopqrstuvwxyz0123456789-_.") : 0;
+    return n && s[n + 1] == '>' ? n + 2 : 0;
+}
+
+/* A token that was mistyped would be read as ordinary letters, and the picture would be of something else. */
+static enum code check_tokens(const struct sampling *s, const char *prompt,
+                              const struct commit_rows *known, struct err *e)
+{
+    const char **names = mem_alloc(known->n + 1, sizeof *names);
+    enum code rc = names ? OK : err_set(e, ERR_NOMEM, "out of memory for prompts");
+    for (size_t i = 0; !rc && i < known->n; i++) names[i] = known->v[i].token;
+    for (; !rc && (prompt = strchr(prompt, '<')); prompt++) {
+        char token[PROTO_NAME + 1];
+        size_t n = token_length(prompt), at = 0;
+        if (!n || n > PROTO_NAME) continue;
+        snprintf(token, sizeof token, "%.*s", (int)n, prompt);
+        while (at < known->n && strcmp(names[at], token)) at++;
+        if (at < known->n) continue;
+        const char *near = text_nearest(token, names, known->n);
+        rc = near ? err_set(e, ERR_NOT_FOUND, "%s has not learned %s; did you mean %s?", s->lineage,
+                            token, near)
+                  : err_set(e, ERR_NOT_FOUND,
+                            "%s has not learned %s; engram log %s lists what it has", s->lineage,
+                            token, s->lineage);
+    }
+    free(names);
+    return rc;
+}
+
+static enum code check_prompts(const struct sampling *s, const struct words *prompts,
+                               struct hash commit, struct arena *a, struct err *e)
+{
+    struct commit_rows known;
+    enum code rc = cli_commits(s->lineage, a, &known, e);
+    for (size_t i = 0; !rc && i < known.n; i++)
+        if (hash_equal(known.v[i].commit, commit)) known.n = i + 1;
+    for (size_t i = 0; !rc && i < prompts->n; i++) rc = check_tokens(s, prompts->v[i], &known, e);
+    return rc;
+}
+
+static enum code submit(const struct sampling *s, const struct words *prompts, struct arena *a,
+                        uint64_t *job, struct err *e)
 {
     struct problems p = {0};
     struct settings settings;
@@ -25,11 +71,17 @@ static enum code submit(const struct sampling *s, const struct words *prompts, s
     struct message answer;
     enum code rc = cli_settings(s->config, &s->set, &settings, &json, a, &p, e);
     if (!rc) rc = cli_commit(s->lineage, s->commit, a, &commit, e);
+    if (!rc) rc = check_prompts(s, prompts, commit, a, e);
     problems_fini(&p);
     if (rc) return rc;
     struct message ask = {.kind = MSG_sample,
-                          .sample = {.key = cli_key(), .lineage = s->lineage, .commit = commit, .prompts = {prompts->n, prompts->v},
-                                     .negative = s->negative, .per_prompt = (uint64_t)s->per_prompt, .seed = (uint64_t)s->seed,
+                          .sample = {.key = cli_key(),
+                                     .lineage = s->lineage,
+                                     .commit = commit,
+                                     .prompts = {prompts->n, prompts->v},
+                                     .negative = s->negative,
+                                     .per_prompt = (uint64_t)s->per_prompt,
+                                     .seed = (uint64_t)s->seed,
                                      .settings = json}};
     rc = cli_ask(&ask, a, &answer, e);
     if (!rc) *job = answer.accepted.job;
@@ -42,12 +94,14 @@ static int collect(const struct sampling *s, const struct words *prompts, const 
     struct objects *store;
     size_t n = prompts->n * (size_t)s->per_prompt;
     if (row->results.n != n) {
-        err_set(&e, ERR_INTERNAL, "job %" PRIu64 " made %zu pictures, expected %zu", row->job, row->results.n, n);
+        err_set(&e, ERR_INTERNAL, "job %" PRIu64 " made %zu pictures, expected %zu", row->job,
+                row->results.n, n);
         return cli_fail(&e);
     }
     enum code rc = cli_objects(&store, &e);
     if (!rc) {
-        rc = sheet_write(s->out, store, prompts->v, prompts->n, (size_t)s->per_prompt, row->results.v, &e);
+        rc = sheet_write(s->out, store, prompts->v, prompts->n, (size_t)s->per_prompt,
+                         row->results.v, &e);
         objects_close(store);
     }
     if (rc) return cli_fail(&e);
@@ -56,7 +110,8 @@ static int collect(const struct sampling *s, const struct words *prompts, const 
         json_object_set_new(j, "out", json_string(s->out));
         return cli_print(j);
     }
-    printf("%zu picture%s in %s, all together in %s/sheet.png\n", n, n == 1 ? "" : "s", s->out, s->out);
+    printf("%zu picture%s in %s, all together in %s/sheet.png\n", n, n == 1 ? "" : "s", s->out,
+           s->out);
     cli_close();
     return 0;
 }
@@ -66,13 +121,15 @@ static int run(int argc, char **argv)
     struct sampling s = {.out = "samples", .negative = "", .per_prompt = 1};
     struct option_spec o[] = {
         {"lineage", OPTION_TEXT, &s.lineage, "NAME", "whose concepts may be used"},
-        {"commit", OPTION_TEXT, &s.commit, "COMMIT", "as it was then: number, token or hash (default: now)"},
+        {"commit", OPTION_TEXT, &s.commit, "COMMIT",
+         "as it was then: number, token or hash (default: now)"},
         {"out", OPTION_TEXT, &s.out, "DIR", "where pictures go (default: samples)"},
         {"n", OPTION_NUMBER, &s.per_prompt, "N", "pictures per prompt (default 1)"},
         {"seed", OPTION_NUMBER, &s.seed, "N", "same seed, same pictures (default 0)"},
         {"negative", OPTION_TEXT, &s.negative, "PROMPT", "what not to draw"},
         {"config", OPTION_TEXT, &s.config, "FILE", "settings in YAML"},
-        {"set", OPTION_LIST, &s.set, "KEY=VALUE", "one setting, like sample.guidance=5; may be repeated"},
+        {"set", OPTION_LIST, &s.set, "KEY=VALUE",
+         "one setting, like sample.guidance=5; may be repeated"},
         {"no-wait", OPTION_FLAG, &s.no_wait, NULL, "only submit; engram watch follows it"},
     };
     struct err e = {0};
@@ -80,9 +137,11 @@ static int run(int argc, char **argv)
     struct arena a = {0};
     struct job_row row;
     uint64_t job = 0;
-    if (options_read(&verb_sample, o, sizeof o / sizeof o[0], argc, argv, &prompts, &e)) return cli_fail(&e);
+    if (options_read(&verb_sample, o, sizeof o / sizeof o[0], argc, argv, &prompts, &e))
+        return cli_fail(&e);
     if (!s.lineage || !prompts.n) err_set(&e, ERR_USAGE, "usage: %s", verb_sample.usage);
-    else if (s.per_prompt < 1 || s.per_prompt > 64) err_set(&e, ERR_USAGE, "--n %" PRId64 ": expected 1 to 64", s.per_prompt);
+    else if (s.per_prompt < 1 || s.per_prompt > 64)
+        err_set(&e, ERR_USAGE, "--n %" PRId64 ": expected 1 to 64", s.per_prompt);
     if (e.code || submit(&s, &prompts, &a, &job, &e)) return cli_fail(&e);
     if (s.no_wait) {
         if (cli.json) return cli_print(json_pack("{s:I}", "job", (json_int_t)job));
@@ -99,7 +158,9 @@ const struct verb verb_sample = {
     .what = "draw pictures of prompts with a lineage's concepts",
     .usage = "engram sample --lineage NAME [--out DIR] PROMPT...",
     .examples = "  engram sample --lineage pets --out pictures \"a <rex> dog on the beach\"\n"
-                "  engram sample --lineage pets --n 4 --seed 7 \"a <rex> dog next to a <cup> mug\" \"a <rex> dog in the snow\"\n"
-                "  engram sample --lineage pets --commit 1 \"a <rex> dog\"            with the lineage as it was after its first concept\n",
+                "  engram sample --lineage pets --n 4 --seed 7 \"a <rex> dog next to a <cup> mug\" "
+                "\"a <rex> dog in the snow\"\n"
+                "  engram sample --lineage pets --commit 1 \"a <rex> dog\"            with the "
+                "lineage as it was after its first concept\n",
     .run = run,
 };

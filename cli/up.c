@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define START_MS 15000             /* a coordinator answers within a second; a loaded machine may need more */
-#define STOP_MS 60000              /* a running step may take long; after that the pid is named and left alone */
+#define START_MS 15000 /* a coordinator answers within a second; a loaded machine may need more */
+#define STOP_MS 60000 /* a running step may take long; after that the pid is named and left alone */
 #define LOOK_MS 50
 
 static void nap(void)
@@ -34,7 +34,9 @@ static enum code find_coordinator(char *out, size_t bytes, struct err *e)
     char *slash = strrchr(self, '/');
     if (slash) *slash = '\0';
     if ((size_t)snprintf(out, bytes, "%s/engram-coordinator", self) >= bytes || access(out, X_OK))
-        return err_set(e, ERR_ENVIRONMENT, "engram-coordinator is not beside engram in %s; run make, or make install", self);
+        return err_set(e, ERR_ENVIRONMENT,
+                       "engram-coordinator is not beside engram in %s; run make, or make install",
+                       self);
     return OK;
 }
 
@@ -47,10 +49,12 @@ static enum code ping(struct arena *a, struct message *answer, struct err *e)
 }
 
 /* Runs in its own session, so that it outlives this terminal. Its first words go to log/start.log. */
-static enum code start(const char *program, const char *home, const char *ranks, int no_workers, pid_t *pid, struct err *e)
+static enum code start(const char *program, const char *home, const char *ranks, int no_workers,
+                       pid_t *pid, struct err *e)
 {
     char log[PATH_MAX];
-    const char *argv[8] = {program, "--home", home, "--ranks", ranks, no_workers ? "--no-workers" : NULL, NULL};
+    const char *argv[8] = {
+        program, "--home", home, "--ranks", ranks, no_workers ? "--no-workers" : NULL, NULL};
     enum code rc = cli_path("log", log, sizeof log, e);
     if (!rc) rc = file_make_dirs(log, e);
     if (!rc) rc = cli_path("log/start.log", log, sizeof log, e);
@@ -76,11 +80,13 @@ static enum code explain(struct err *e)
 {
     char log[PATH_MAX];
     struct bytes b = {0};
-    if (!cli_path("log/start.log", log, sizeof log, e) && !file_read(log, 1 << 20, &b, NULL) && b.n) {
+    if (!cli_path("log/start.log", log, sizeof log, e) && !file_read(log, 1 << 20, &b, NULL) &&
+        b.n) {
         size_t end = b.n, from;
         while (end && b.data[end - 1] == '\n') end--;
         for (from = end; from && b.data[from - 1] != '\n'; from--) continue;
-        err_set(e, ERR_ENVIRONMENT, "the coordinator did not start: %.*s", (int)(end - from), (const char *)b.data + from);
+        err_set(e, ERR_ENVIRONMENT, "the coordinator did not start: %.*s", (int)(end - from),
+                (const char *)b.data + from);
     } else {
         err_set(e, ERR_ENVIRONMENT, "the coordinator did not start; see %s", log);
     }
@@ -89,32 +95,39 @@ static enum code explain(struct err *e)
 }
 
 /* Until it answers, and, with workers, until a group has said hello. */
-static enum code wait_ready(pid_t pid, int want_group, struct arena *a, struct message *answer, struct err *e)
+static enum code wait_ready(pid_t pid, int want_group, struct arena *a, struct message *answer,
+                            struct err *e)
 {
     for (int waited = 0; waited < START_MS; waited += LOOK_MS) {
         int status;
         char socket[PATH_MAX];
-        if (waitpid(pid, &status, WNOHANG) == pid && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) return explain(e);
-        if (!cli_path("run/engram.sock", socket, sizeof socket, e) && !access(socket, F_OK) && !ping(a, answer, e) &&
-            (!want_group || answer->pong.groups))
+        if (waitpid(pid, &status, WNOHANG) == pid &&
+            !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+            return explain(e);
+        if (!cli_path("run/engram.sock", socket, sizeof socket, e) && !access(socket, F_OK) &&
+            !ping(a, answer, e) && (!want_group || answer->pong.groups))
             return OK;
         nap();
     }
-    return err_set(e, ERR_ENVIRONMENT, "no worker group came up within %d s; see log/ in the home directory", START_MS / 1000);
+    return err_set(e, ERR_ENVIRONMENT,
+                   "no worker group came up within %d s; see log/ in the home directory",
+                   START_MS / 1000);
 }
 
 static json_t *pong_json(const struct msg_pong *p)
 {
-    return json_pack("{s:s,s:I,s:s,s:I,s:I,s:I,s:I,s:s}", "version", p->version, "pid", (json_int_t)p->pid, "home", p->home, "queued",
-                     (json_int_t)p->queued, "running", (json_int_t)p->running, "groups", (json_int_t)p->groups, "ranks",
+    return json_pack("{s:s,s:I,s:s,s:I,s:I,s:I,s:I,s:s}", "version", p->version, "pid",
+                     (json_int_t)p->pid, "home", p->home, "queued", (json_int_t)p->queued,
+                     "running", (json_int_t)p->running, "groups", (json_int_t)p->groups, "ranks",
                      (json_int_t)p->ranks, "line", p->line);
 }
 
 static int say_pong(const struct msg_pong *p, const char *what)
 {
     if (cli.json) return cli_print(pong_json(p));
-    printf("%s: coordinator pid %llu, %llu worker group%s of %llu rank%s in all, home %s\n", what, (unsigned long long)p->pid,
-           (unsigned long long)p->groups, p->groups == 1 ? "" : "s", (unsigned long long)p->ranks, p->ranks == 1 ? "" : "s", p->home);
+    printf("%s: coordinator pid %llu, %llu worker group%s of %llu rank%s in all, home %s\n", what,
+           (unsigned long long)p->pid, (unsigned long long)p->groups, p->groups == 1 ? "" : "s",
+           (unsigned long long)p->ranks, p->ranks == 1 ? "" : "s", p->home);
     cli_close();
     return 0;
 }
@@ -125,7 +138,8 @@ static int run_up(int argc, char **argv)
     int no_workers = 0;
     struct option_spec o[] = {
         {"ranks", OPTION_NUMBER, &ranks, "N", "ranks of the worker group (default 2)"},
-        {"no-workers", OPTION_FLAG, &no_workers, NULL, "start no worker group; one comes from elsewhere (slurm/)"},
+        {"no-workers", OPTION_FLAG, &no_workers, NULL,
+         "start no worker group; one comes from elsewhere (slurm/)"},
     };
     struct err e = {0};
     struct words rest;
@@ -135,8 +149,10 @@ static int run_up(int argc, char **argv)
     char program[PATH_MAX], n[24];
     pid_t pid = 0;
     enum code rc = options_read(&verb_up, o, 2, argc, argv, &rest, &e);
-    if (!rc && rest.n) rc = err_set(&e, ERR_USAGE, "engram up takes no \"%s\"; see engram up --help", rest.v[0]);
-    if (!rc && (ranks < 1 || ranks > 4096)) rc = err_set(&e, ERR_USAGE, "--ranks %lld: expected 1 to 4096", (long long)ranks);
+    if (!rc && rest.n)
+        rc = err_set(&e, ERR_USAGE, "engram up takes no \"%s\"; see engram up --help", rest.v[0]);
+    if (!rc && (ranks < 1 || ranks > 4096))
+        rc = err_set(&e, ERR_USAGE, "--ranks %lld: expected 1 to 4096", (long long)ranks);
     if (!rc) rc = cli_home(&home, &e);
     if (!rc) rc = file_make_dirs(home, &e);
     if (rc) return cli_fail(&e);
@@ -152,10 +168,13 @@ const struct verb verb_up = {
     .name = "up",
     .what = "start a coordinator and a worker group on this machine",
     .usage = "engram up [--ranks N]",
-    .examples = "  engram up                          a coordinator, and two ranks that share this machine's cores\n"
-                "  engram up --home /data/engram      with its own home\n"
-                "  engram up --no-workers             worker groups come through Slurm (slurm/README.md)\n",
-    .more = "Returns when the coordinator answers and the group has said hello. Starting twice is fine. After a crash, up goes on\n"
+    .examples =
+        "  engram up                          a coordinator, and two ranks that share this "
+        "machine's cores\n"
+        "  engram up --home /data/engram      with its own home\n"
+        "  engram up --no-workers             worker groups come through Slurm (slurm/README.md)\n",
+    .more = "Returns when the coordinator answers and the group has said hello. Starting twice is "
+            "fine. After a crash, up goes on\n"
             "where things stood: nothing that was accepted is lost.\n",
     .run = run_up,
 };
@@ -173,18 +192,39 @@ static int gone(pid_t pid)
     return end && end[1] == ' ' && end[2] == 'Z';
 }
 
+/* A coordinator that was killed leaves its group at work. A new one takes it over, and can stop it as it should be stopped. */
+static enum code take_over(struct arena *a, struct message *answer, struct err *e)
+{
+    char program[PATH_MAX];
+    const char *home;
+    pid_t pid = 0;
+    enum code rc = cli_home(&home, e);
+    if (!rc) rc = find_coordinator(program, sizeof program, e);
+    if (!rc) rc = start(program, home, "2", 0, &pid, e);
+    return rc ? rc : wait_ready(pid, 0, a, answer, e);
+}
+
 static int run_down(int argc, char **argv)
 {
     int now = 0;
-    struct option_spec o[] = {{"now", OPTION_FLAG, &now, NULL, "running stages stop at their next step (with a checkpoint)"}};
+    struct option_spec o[] = {{"now", OPTION_FLAG, &now, NULL,
+                               "running stages stop at their next step (with a checkpoint)"}};
     struct err e = {0};
     struct words rest;
     struct arena a = {0};
     struct message answer, ask = {.kind = MSG_stop, .stop = {.drain = 1}}, stopped;
+    char group[PATH_MAX];
     enum code rc = options_read(&verb_down, o, 1, argc, argv, &rest, &e);
+    if (!rc && rest.n)
+        rc = err_set(&e, ERR_USAGE, "engram down takes no \"%s\"; see engram down --help",
+                     rest.v[0]);
     if (rc) return cli_fail(&e);
-    if (ping(&a, &answer, &e)) {
-        if (e.code != ERR_ENVIRONMENT) return cli_fail(&e);
+    rc = ping(&a, &answer, &e);
+    int abandoned =
+        rc && !cli_path("run/group-1.pid", group, sizeof group, &e) && file_exists(group);
+    if (abandoned) rc = take_over(&a, &answer, &e);
+    if (rc) {
+        if (abandoned || rc != ERR_ENVIRONMENT) return cli_fail(&e);
         cli_say("nothing is running here");
         return cli.json ? cli_print(json_pack("{s:b}", "was_running", 0)) : 0;
     }
@@ -194,10 +234,14 @@ static int run_down(int argc, char **argv)
     pid_t pid = (pid_t)answer.pong.pid;
     for (int waited = 0; waited < STOP_MS && !gone(pid); waited += LOOK_MS) nap();
     if (!gone(pid)) {
-        err_set(&e, ERR_AGAIN, "coordinator %d still finishes a stage; engram down --now stops it at its next step", (int)pid);
+        err_set(
+            &e, ERR_AGAIN,
+            "coordinator %d still finishes a stage; engram down --now stops it at its next step",
+            (int)pid);
         return cli_fail(&e);
     }
-    if (cli.json) return cli_print(json_pack("{s:b,s:I}", "was_running", 1, "pid", (json_int_t)pid));
+    if (cli.json)
+        return cli_print(json_pack("{s:b,s:I}", "was_running", 1, "pid", (json_int_t)pid));
     printf("down: coordinator %d has stopped; jobs that wait are kept\n", (int)pid);
     cli_close();
     return 0;
@@ -208,6 +252,7 @@ const struct verb verb_down = {
     .what = "stop the coordinator and its worker groups",
     .usage = "engram down [--now]",
     .examples = "  engram down                        after the running stage has ended\n"
-                "  engram down --now                  at the next step; the stage goes on from its checkpoint after engram up\n",
+                "  engram down --now                  at the next step; the stage goes on from its "
+                "checkpoint after engram up\n",
     .run = run_down,
 };
