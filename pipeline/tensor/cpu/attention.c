@@ -34,7 +34,8 @@ struct attention {
 static float softmax_row(float *row, int64_t width, int64_t end, float scale, float *m)
 {
     int64_t whole = end / 8 * 8, s;
-    v8i last = (v8i){0, 1, 2, 3, 4, 5, 6, 7} < (int32_t)(end - whole);
+    const v8i lane = {0, 1, 2, 3, 4, 5, 6, 7};
+    v8i last = lane < (int32_t)(end - whole);
     v8 most = v8_set(*m), by = v8_set(scale), sum = v8_set(0.0f);
     for (s = 0; s < whole; s += 8) most = v8_at_least(v8_load(row + s) * by, most);
     if (whole < end) most = v8_at_least(v8_select(last, v8_load(row + s) * by, most), most);

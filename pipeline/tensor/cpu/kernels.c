@@ -2,6 +2,8 @@
 #include "base/parallel.h"
 #include "pipeline/tensor/cpu/cpu.h"
 
+#include <assert.h>
+
 static size_t round64(size_t n)
 {
     return (n + 63) / 64 * 64;

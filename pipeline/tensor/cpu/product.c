@@ -126,20 +126,20 @@ static inline void transpose8(v8 x[8])
 {
     v8 y[8];
     for (int i = 0; i < 4; i++) {
-        y[2 * i] = __builtin_shuffle(x[2 * i], x[2 * i + 1], (v8i){0, 8, 1, 9, 4, 12, 5, 13});
-        y[2 * i + 1] = __builtin_shuffle(x[2 * i], x[2 * i + 1], (v8i){2, 10, 3, 11, 6, 14, 7, 15});
+        y[2 * i] = __builtin_shufflevector(x[2 * i], x[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        y[2 * i + 1] = __builtin_shufflevector(x[2 * i], x[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
     }
     v8 z[8];
     for (int i = 0; i < 2; i++)
         for (int j = 0; j < 2; j++) {
             z[4 * i + 2 * j] =
-                __builtin_shuffle(y[4 * i + j], y[4 * i + 2 + j], (v8i){0, 1, 8, 9, 4, 5, 12, 13});
-            z[4 * i + 2 * j + 1] = __builtin_shuffle(y[4 * i + j], y[4 * i + 2 + j],
-                                                     (v8i){2, 3, 10, 11, 6, 7, 14, 15});
+                __builtin_shufflevector(y[4 * i + j], y[4 * i + 2 + j], 0, 1, 8, 9, 4, 5, 12, 13);
+            z[4 * i + 2 * j + 1] =
+                __builtin_shufflevector(y[4 * i + j], y[4 * i + 2 + j], 2, 3, 10, 11, 6, 7, 14, 15);
         }
     for (int i = 0; i < 4; i++) {
-        x[i] = __builtin_shuffle(z[i], z[4 + i], (v8i){0, 1, 2, 3, 8, 9, 10, 11});
-        x[4 + i] = __builtin_shuffle(z[i], z[4 + i], (v8i){4, 5, 6, 7, 12, 13, 14, 15});
+        x[i] = __builtin_shufflevector(z[i], z[4 + i], 0, 1, 2, 3, 8, 9, 10, 11);
+        x[4 + i] = __builtin_shufflevector(z[i], z[4 + i], 4, 5, 6, 7, 12, 13, 14, 15);
     }
 }
 

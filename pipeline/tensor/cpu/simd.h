@@ -114,9 +114,9 @@ static inline float v8_sum(v8 x)
 
 static inline float v8_max(v8 x)
 {
-    x = v8_at_least(x, __builtin_shuffle(x, (v8i){4, 5, 6, 7, 0, 1, 2, 3}));
-    x = v8_at_least(x, __builtin_shuffle(x, (v8i){2, 3, 0, 1, 6, 7, 4, 5}));
-    x = v8_at_least(x, __builtin_shuffle(x, (v8i){1, 0, 3, 2, 5, 4, 7, 6}));
+    x = v8_at_least(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3));
+    x = v8_at_least(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5));
+    x = v8_at_least(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6));
     return x[0];
 }
 
