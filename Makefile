@@ -120,11 +120,11 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DENGRAM_VERSION='"$(VERSION)"' -I. $(WARN) 
 ALL_LDFLAGS = $(SAN_FLAGS) -Wl,--as-needed $(LDFLAGS)
 
 # Whether a*b+c is rounded once or twice must not be the compiler's mood where results are promised to the byte: no
-# contraction. Kernels are the exception: there one rounding is what makes them fast, and each is one definition
-# compiled for one CPU_ARCH. Never fast-math, never -march=native (a build must run on the machine next door).
+# contraction anywhere; hot kernels name the multiply-adds they want. Never fast-math, never -march=native (a build must
+# run on the machine next door).
 in_width = $(filter base/% proto/% coordinator/% pipeline/neurons/%,$1)
 room_flags = $(if $(in_width),$(WARN_WIDTH)) $(if $(filter pipeline/tensor/%,$1),$(WARN_FLOAT)) \
-	$(if $(filter pipeline/tensor/cpu/%,$1),$(CPU_ARCH:%=-march=%) -Wno-psabi -ffp-contract=fast,-ffp-contract=off) \
+	$(if $(filter pipeline/tensor/cpu/%,$1),$(CPU_ARCH:%=-march=%) -Wno-psabi) -ffp-contract=off \
 	$(if $(filter workers/% tests/%,$1),$(MPI_CFLAGS)) \
 	$(if $(filter pipeline/tensor/cuda/%,$1),$(CUDA_HOME:%=-isystem %/include)) $(if $(WERROR),-Werror)
 NVCC_FLAGS = -std=c++17 -O3 -I. -Xcompiler -Wall $(if $(WERROR),-Xcompiler -Werror) \

@@ -44,7 +44,7 @@ BEGIN {
     allow("pipeline/data", "base pipeline/data")
     allow("pipeline/method", method)
     allow("pipeline/evaluate", pipeline)
-    allow("coordinator/core", "base coordinator/core")
+    allow("coordinator/core", "base proto coordinator/core")
     allow("coordinator", "base proto coordinator coordinator/core")
     allow("workers", pipeline " proto workers")
     allow("cli", pipeline " proto cli")
