@@ -120,6 +120,7 @@ static enum code upload(struct learning *l, struct hash *image, const char **cap
     struct objects *store;
     enum code rc = cli_objects(&store, e);
     if (rc) return rc;
+    objects_sweep(store, NULL); /* of uploads that were killed */
     for (int i = 0; !rc && i < l->concept.n; i++) {
         rc = objects_put_file(store, l->concept.image[i].path, &image[i], e);
         caption[i] = l->concept.image[i].caption;

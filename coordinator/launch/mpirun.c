@@ -6,7 +6,8 @@
  *
  * Why these words (measured, reference/cluster.md 2.2): two groups bind to the same core by default; ob1 halves the start;
  * waiting ranks would burn the cores that the working ones need; shared-memory files of a killed group are left behind,
- * so each group has its own RUN folder, and cleaning is removing it. Without mpirun: the worker alone, one rank.
+ * so each group has its own RUN folder, and cleaning is removing it. It lies in memory: on a full disk a mapped file is SIGBUS,
+ * and a group that could have paused dies. Without mpirun: the worker alone, one rank.
  *
  * run/group-1.pid holds pid, start time and nonce. A coordinator that finds a living one adopts the group.
  */
@@ -69,7 +70,10 @@ static void remove_tree(const char *path)
 static void name_run(struct launcher *l)
 {
     char text[HASH_TEXT];
-    snprintf(l->run, sizeof l->run, "%s/run/g%.8s", l->home, hash_text(l->nonce, text));
+    hash_text(l->nonce, text);
+    if (access("/dev/shm", W_OK | X_OK) == 0)
+        snprintf(l->run, sizeof l->run, "/dev/shm/engram-%.16s", text);
+    else snprintf(l->run, sizeof l->run, "%s/run/g%.8s", l->home, text);
 }
 
 static enum code write_pid(struct launcher *l, struct err *e)
