@@ -5,6 +5,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 /* One word of the child, written after the store has said yes. */
@@ -61,7 +62,7 @@ static size_t n_words;
 static void await_word(int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    poll(&p, 1, 3000);
+    poll(&p, 1, 15000);
 }
 
 /* Runs the child for so long after its first word (early: from its start), kills it, keeps what it said. 0: it ended by itself. */
@@ -73,6 +74,7 @@ static int run_and_kill(const char *path, int early, unsigned us)
 
     if (pipe(ends)) return 0;
     if ((pid = fork()) == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that dies leaves nobody behind */
         close(ends[0]);
         child(path, ends[1]);
     }
