@@ -137,7 +137,7 @@ enum code link_socket_path(const char *endpoint, const char **path, struct err *
 int link_socket_alive(const char *path)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), alive;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), alive;
 
     if (fd < 0 || strlen(path) >= sizeof to.sun_path) {
         if (fd >= 0) close(fd);
