@@ -88,8 +88,8 @@ def export(folder=EXPORT):
     write_weights(made / "text_encoder" / "model.safetensors", prefixed(parts["text"]))
 
     clip = new_clip(vocabulary)
-    if (WORK / "clip.pt").exists():
-        clip.load_state_dict(torch.load(WORK / "clip.pt")["clip"])
+    if (WORK / "eval-clip.pt").exists():
+        clip.load_state_dict(torch.load(WORK / "eval-clip.pt")["clip"])
     vision = clip.config.vision_config.to_dict()
     keys = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "image_size", "patch_size",
             "num_channels", "hidden_act", "layer_norm_eps", "projection_dim", "attention_dropout", "initializer_factor",

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from paths import EXPORT
 from sampler import Sampler
 
-GUIDANCE, STEPS = 5.0, 30
+GUIDANCE, STEPS = 4.0, 15
 CAPTIONS = (
     "a brown dog in a meadow in flat style", "a blue cat on the moon in neon style",
     "a pink rabbit wearing a red hat in a forest in flat style", "in watercolor style, a yellow bird on a beach",
@@ -23,8 +23,8 @@ CAPTIONS = (
 
 def main():
     folder, out = (sys.argv[1:3] if len(sys.argv) > 2 else (EXPORT, sys.argv[1]))
-    torch.set_num_threads(2)
-    each, cell, text = 3, 128, 40
+    torch.set_num_threads(1)
+    each, cell, text = 2, 128, 40
     drawn = Sampler(folder).images([c for c in CAPTIONS for _ in range(each)], STEPS, GUIDANCE, seed=5)
     drawn = ((drawn + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
     columns = 2

@@ -39,7 +39,7 @@ def new_text_encoder(vocabulary):
 
 
 def new_clip(vocabulary):
-    vision = dict(hidden_size=96, intermediate_size=384, num_hidden_layers=3, num_attention_heads=4, image_size=SIDE,
-                  patch_size=8, hidden_act="quick_gelu", projection_dim=96)
+    vision = dict(hidden_size=128, intermediate_size=512, num_hidden_layers=3, num_attention_heads=4, image_size=SIDE,
+                  patch_size=16, hidden_act="quick_gelu", projection_dim=96)
     return CLIPModel(CLIPConfig(text_config=text_config(vocabulary, 96, 2, 96).to_dict(), vision_config=vision,
                                 projection_dim=96))

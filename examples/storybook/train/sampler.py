@@ -2,19 +2,22 @@
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 
 class Sampler:
-    def __init__(self, folder):
+    """`solver` is "dpm" (DPM-Solver++ 2M: twelve steps do) or "ddim"."""
+
+    def __init__(self, folder, solver="dpm"):
         folder = Path(folder)
         self.unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32).eval()
         self.unet.to(memory_format=torch.channels_last)
         self.vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32).eval()
         self.text = CLIPTextModel.from_pretrained(folder / "text_encoder", torch_dtype=torch.float32).eval()
         self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-        self.scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
+        kind = {"dpm": DPMSolverMultistepScheduler, "ddim": DDIMScheduler}[solver]
+        self.scheduler = kind.from_pretrained(folder / "scheduler")
 
     def embed(self, captions):
         ids = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids

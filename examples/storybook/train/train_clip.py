@@ -22,7 +22,7 @@ from world.captions import caption
 from world.look import NOUNS, PLACES, STYLES
 from world.scene import draw, held_out, random_scene, random_subject
 
-PATH = WORK / "clip.pt"
+PATH = WORK / "eval-clip.pt"
 BATCH = 64           # pairs of drawings
 GROUP = 8            # drawings of a batch that share a noun: near misses to tell apart
 PEAK = 1.5e-3
@@ -53,7 +53,10 @@ def batch(rng):
     images = np.stack([draw(s) for s in scenes + others])
     texts = [caption(rng, s) for s in scenes + others]
     bare = torch.tensor([not s.subjects for s in scenes])
-    return to_tensor(images), token_ids(texts), bare
+    ids = token_ids(texts)
+    # Captions end long before the last position, and what follows the end token does not reach it.
+    longest = int((ids != ids[0, -1]).sum(1).max()) + 1
+    return to_tensor(images), ids[:, :longest], bare
 
 
 def clip_loss(model, x, ids, bare):
@@ -73,7 +76,7 @@ def clip_loss(model, x, ids, bare):
 
 
 def main():
-    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 7
+    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 4
     torch.manual_seed(4)
     torch.set_num_threads(1)
     model = new_clip(len((TOKENIZER / "merges.txt").read_text().splitlines()) - 1 + 514)
