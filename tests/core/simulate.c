@@ -2,6 +2,8 @@
  *
  *     simulate                          the test: seeds, planted bugs, a run on the real store
  *     simulate SEED [EVENTS [BUG]]      one world, told at the end; BUG by name, e.g. no-fence
+ *
+ * Four seconds of one core; under sanitizers on a busy machine much more, so timeout: 400
  */
 #include "tests/core/support/world.h"
 #include "tests/tap.h"

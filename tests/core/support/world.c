@@ -185,7 +185,7 @@ static void advance(struct world *w)
     if (w->core && world_roll(w, 25) == 0) server_tick(w);
 }
 
-enum { CALM_MS = 4 * 3600 * 1000 }; /* of virtual time until everything must have ended */
+enum { CALM_MS = 2 * 3600 * 1000 }; /* of virtual time until everything must have ended */
 
 void world_run(struct world *w)
 {
@@ -193,7 +193,7 @@ void world_run(struct world *w)
     w->calm = 1;
     for (int64_t end = w->now + CALM_MS; !w->broken[0] && !quiet(w);) {
         if (w->now >= end)
-            world_break(w, "liveness: four hours without faults and not everything has ended");
+            world_break(w, "liveness: two hours without faults and not everything has ended");
         advance(w);
     }
     if (!w->broken[0]) ledger_final(w);
