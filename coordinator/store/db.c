@@ -104,7 +104,7 @@ static enum code pragma_int(struct store *s, const char *sql, int64_t *out, stru
 
 static enum code make_schema(struct store *s, struct err *e)
 {
-    size_t n = (size_t)(schema_end - schema_start);
+    size_t n = (size_t)((uintptr_t)schema_end - (uintptr_t)schema_start);
     char *sql = mem_alloc(n + 1, 1);
     enum code rc;
 
