@@ -17,6 +17,6 @@ faulted "rank 1 is killed while it names an object"    "engram-worker 1 rename:/
 faulted "the coordinator is killed in train"           "engram-worker 0 rename:/checkpoints/ 4" coordinator
 faulted "all are killed in train"                      "engram-worker 0 rename:/checkpoints/ 4" everything
 faulted "the coordinator is killed in its first sync"    "engram-coordinator - sync 1" self
-faulted "the coordinator is killed in its 40th sync"   "engram-coordinator - sync 24" self
+faulted "the coordinator is killed in its 24th sync"   "engram-coordinator - sync 24" self
 faulted "learn is killed while it uploads"             "engram - rename:/objects/ 2" self
 done_testing

@@ -43,7 +43,7 @@ learn 3 "*empty/2.png*" "an image of no bytes" empty
 folder text && echo "I am no picture" >"$work/text/1.png"
 learn 3 "*text/1.png*PNG, JPEG or WebP*" "text named .png" text
 # IHDR says 60000 x 60000; its checksum is right.
-folder huge && printf '\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xea\x60\0\0\xea\x60\x08\x02\0\0\0\x0f\xb0\xe2\x15' >"$work/huge/1.png"
+folder huge && printf '\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xea\x60\0\0\xea\x60\x08\x02\0\0\0\x0f\xb0\xe2\x15\0\0\0\x04IDATjunk\0\0\0\0\0\0\0\0IEND\xae\x42\x60\x82' >"$work/huge/1.png"
 learn 3 "*huge/1.png*60000*" "an image that claims 60000 pixels a side" huge
 mkdir "$work/bare" && printf 'token: "<bare>"\nclass: dog\n' >"$work/bare/concept.yaml"
 learn 3 "*bare holds no PNG, JPEG or WebP image*" "a folder without images" bare
