@@ -1,7 +1,10 @@
 /* evaluation_json.c - an evaluation as one JSON document, and strictly back.
  *
+ *     {"v": 1, "commit": hash, "conditions": hash, "iou": [n][n],
+ *      "concepts": [{"token", "class", "kind", "pictures": [hashes], "before": [hashes], and a number per line of figures}]}
+ *
  * Keys are sorted and numbers have ten digits: the same evaluation gives the same bytes, and reading what was written and
- * writing it again changes nothing. Format: docs/formats.md, "Evaluation". */
+ * writing it again changes nothing. */
 #include "pipeline/evaluate/evaluate.h"
 
 #include "base/arena.h"

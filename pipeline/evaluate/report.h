@@ -35,7 +35,9 @@ struct report {
     int n_samples;
 };
 enum code report_write(const char *path, const struct report *r, struct err *e);
-/* The same figures for programs, as JSON: docs/formats.md, "Report summary". */
+/* The same figures for programs, as JSON: {"v": 1, "lineage", "base_model", "forgetting": {"concepts", "clip_i_when_learned",
+ * "clip_i_now", "drift"} or null, "commits": [{"commit", "token", "class", "kind", "method", "steps", "seconds", "densities":
+ * {"base", "general", "concept", "reg"}, "concepts": [figures of evaluate.h for this and every earlier concept]}]}. */
 enum code report_summary(const char *path, const struct report *r, struct err *e);
 
 #endif
