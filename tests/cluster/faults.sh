@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Kills of ranks, of the coordinator, of all, at chosen places; after each, the lineage is byte for byte that of an undisturbed run.
-# timeout: 300
+# timeout: 400
 set -u
 . tests/tap.sh
 . tests/cluster/support/engram.sh
