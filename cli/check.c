@@ -13,8 +13,9 @@
 static json_t *image_json(const struct concept *c, int i)
 {
     const struct image_info *info = &c->image[i].info;
-    return json_pack("{s:s,s:i,s:i,s:s?,s:s,s:b,s:b,s:b}", "path", c->image[i].path, "width", c->image[i].w, "height", c->image[i].h,
-                     "format", info->format, "caption", c->image[i].caption, "caption_from_file", c->image[i].caption_from_file,
+    return json_pack("{s:s,s:i,s:i,s:s?,s:s,s:b,s:b,s:b}", "path", c->image[i].path, "width",
+                     c->image[i].w, "height", c->image[i].h, "format", info->format, "caption",
+                     c->image[i].caption, "caption_from_file", c->image[i].caption_from_file,
                      "rotated", info->rotated, "had_alpha", info->had_alpha);
 }
 
@@ -23,20 +24,22 @@ static json_t *concept_json(const char *dir, const struct concept *c, const stru
     json_t *images = json_array(), *problems = json_array();
     for (int i = 0; i < c->n; i++) json_array_append_new(images, image_json(c, i));
     for (size_t i = 0; i < p->n; i++)
-        json_array_append_new(problems, json_pack("{s:s,s:s}", "code", err_name(p->code[i]), "line", p->line[i]));
-    return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o}", "folder", dir, "token", c->token, "class", c->class_word, "kind", c->kind, "images",
-                     images, "problems", problems);
+        json_array_append_new(
+            problems, json_pack("{s:s,s:s}", "code", err_name(p->code[i]), "line", p->line[i]));
+    return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o}", "folder", dir, "token", c->token, "class",
+                     c->class_word, "kind", c->kind, "images", images, "problems", problems);
 }
 
 static void print_concept(const char *dir, const struct concept *c)
 {
-    printf("%s: %s, class %s, kind %s, %d image%s\n", dir, *c->token ? c->token : "(no token)", *c->class_word ? c->class_word : "-",
-           c->kind, c->n, c->n == 1 ? "" : "s");
+    printf("%s: %s, class %s, kind %s, %d image%s\n", dir, *c->token ? c->token : "(no token)",
+           *c->class_word ? c->class_word : "-", c->kind, c->n, c->n == 1 ? "" : "s");
     for (int i = 0; i < c->n; i++) {
         const struct image_info *info = &c->image[i].info;
         const char *name = strrchr(c->image[i].path, '/');
-        printf("  %-20s %5dx%-5d %-5s%s%s  %s\"%s\"\n", name ? name + 1 : c->image[i].path, c->image[i].w, c->image[i].h,
-               info->format ? info->format : "", info->rotated ? " turned upright" : "", info->had_alpha ? " alpha on white" : "",
+        printf("  %-20s %5dx%-5d %-5s%s%s  %s\"%s\"\n", name ? name + 1 : c->image[i].path,
+               c->image[i].w, c->image[i].h, info->format ? info->format : "",
+               info->rotated ? " turned upright" : "", info->had_alpha ? " alpha on white" : "",
                c->image[i].caption_from_file ? "" : "(no caption file) ", c->image[i].caption);
     }
 }
@@ -50,11 +53,13 @@ static int check_base(const char *dir)
     if (base_model_open(&m, dir, &e)) return cli_fail(&e);
     int side = m->unet.sample_size * vae_factor(&m->vae);
     hash_text(m->hash, hash);
-    json_t *j = json_pack("{s:s,s:s,s:i,s:I,s:i,s:i}", "folder", dir, "base", hash, "side", side, "neurons",
-                          (json_int_t)m->kv.n_weights, "text_width", m->text.hidden, "prompt_tokens", tokenizer_length(m->tokenizer));
+    json_t *j = json_pack("{s:s,s:s,s:i,s:I,s:i,s:i}", "folder", dir, "base", hash, "side", side,
+                          "neurons", (json_int_t)m->kv.n_weights, "text_width", m->text.hidden,
+                          "prompt_tokens", tokenizer_length(m->tokenizer));
     if (!cli.json)
-        printf("%s: base model %.12s, %dx%d pictures, %zu neurons in %d matrices, prompts of %d tokens\n", dir, hash, side, side,
-               m->kv.n_weights, m->kv.n, tokenizer_length(m->tokenizer));
+        printf("%s: base model %.12s, %dx%d pictures, %zu neurons in %d matrices, prompts of %d "
+               "tokens\n",
+               dir, hash, side, side, m->kv.n_weights, m->kv.n, tokenizer_length(m->tokenizer));
     base_model_close(m);
     if (cli.json) return cli_print(j);
     json_decref(j);

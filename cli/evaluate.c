@@ -38,13 +38,19 @@ static enum code measure(struct evaluating *v, struct err *e)
     if (!rc) rc = cli_commit(v->lineage, v->commit, &v->arena, &commit, e);
     if (rc) return rc;
     struct message ask = {.kind = MSG_evaluate,
-                          .evaluate = {.key = cli_key(), .lineage = v->lineage, .commit = commit,
-                                       .prompts = {v->prompts.n, v->prompts.v}, .seed = (uint64_t)v->seed, .settings = json}};
+                          .evaluate = {.key = cli_key(),
+                                       .lineage = v->lineage,
+                                       .commit = commit,
+                                       .prompts = {v->prompts.n, v->prompts.v},
+                                       .seed = (uint64_t)v->seed,
+                                       .settings = json}};
     rc = cli_ask(&ask, &v->arena, &answer, e);
     if (!rc) rc = progress_follow(answer.accepted.job, &v->arena, &row, e);
-    if (!rc && !row.results.n) rc = err_set(e, ERR_INTERNAL, "job %" PRIu64 " left no evaluation", row.job);
+    if (!rc && !row.results.n)
+        rc = err_set(e, ERR_INTERNAL, "job %" PRIu64 " left no evaluation", row.job);
     for (size_t i = 0; !rc && i < v->commits.n; i++)
-        if (hash_equal(v->commits.v[i].commit, row.commit)) v->commits.v[i].evaluation = row.results.v[0];
+        if (hash_equal(v->commits.v[i].commit, row.commit))
+            v->commits.v[i].evaluation = row.results.v[0];
     return rc;
 }
 
@@ -54,7 +60,8 @@ static enum code made_of(struct evaluating *v, struct hash h, const char **made,
     struct commit c = {0};
     enum code rc = objects_get(v->store, h, OBJECT_BYTES, &b, e);
     if (!rc) rc = commit_decode(b.data, b.n, &c, e);
-    if (!rc && !(*made = arena_strdup(&v->arena, c.made))) rc = err_set(e, ERR_NOMEM, "out of memory for a report");
+    if (!rc && !(*made = arena_strdup(&v->arena, c.made)))
+        rc = err_set(e, ERR_NOMEM, "out of memory for a report");
     commit_fini(&c);
     free(b.data);
     return rc;
@@ -66,9 +73,14 @@ static enum code report_commits(struct evaluating *v, struct report *r, struct e
     enum code rc = c ? OK : err_set(e, ERR_NOMEM, "out of memory for a report");
     for (size_t i = 0; !rc && i < v->commits.n; i++) {
         const struct commit_row *row = &v->commits.v[i];
-        c[i] = (struct report_commit){.commit = row->commit, .token = row->token, .class_word = row->class_word,
-                                      .kind = proto_concept_kind(row->kind), .photo = row->images.v, .n_photos = (int)row->images.n,
-                                      .evaluation = row->evaluation, .seconds = row->seconds};
+        c[i] = (struct report_commit){.commit = row->commit,
+                                      .token = row->token,
+                                      .class_word = row->class_word,
+                                      .kind = proto_concept_kind(row->kind),
+                                      .photo = row->images.v,
+                                      .n_photos = (int)row->images.n,
+                                      .evaluation = row->evaluation,
+                                      .seconds = row->seconds};
         rc = made_of(v, row->commit, &c[i].made, e);
     }
     r->commit = c;
@@ -77,14 +89,17 @@ static enum code report_commits(struct evaluating *v, struct report *r, struct e
 }
 
 /* The pictures of one sample job, a row per prompt. */
-static enum code gallery_job(struct evaluating *v, const char *name, struct report_sample *out, size_t room, size_t *n, struct err *e)
+static enum code gallery_job(struct evaluating *v, const char *name, struct report_sample *out,
+                             size_t room, size_t *n, struct err *e)
 {
     uint64_t job = 0;
     struct message answer, request;
     enum code rc = cli_job(name, &job, e);
     struct message ask = {.kind = MSG_job, .job = {.job = job}};
     if (!rc) rc = cli_ask(&ask, &v->arena, &answer, e);
-    if (!rc) rc = proto_decode(answer.job_info.request.data, answer.job_info.request.n, &v->arena, &request, e);
+    if (!rc)
+        rc = proto_decode(answer.job_info.request.data, answer.job_info.request.n, &v->arena,
+                          &request, e);
     if (rc) return rc;
     const struct job_row *row = &answer.job_info.rows.v[0];
     if (request.kind != MSG_sample || row->state != JOB_DONE)
@@ -105,7 +120,8 @@ static enum code report_gallery(struct evaluating *v, struct report *r, struct e
     size_t room = v->gallery.n * PROTO_PROMPTS, n = 0;
     struct report_sample *s = arena_alloc(&v->arena, (room + 1) * sizeof *s);
     enum code rc = s ? OK : err_set(e, ERR_NOMEM, "out of memory for a report");
-    for (size_t i = 0; !rc && i < v->gallery.n; i++) rc = gallery_job(v, v->gallery.v[i], s, room, &n, e);
+    for (size_t i = 0; !rc && i < v->gallery.n; i++)
+        rc = gallery_job(v, v->gallery.v[i], s, room, &n, e);
     r->sample = s;
     r->n_samples = (int)n;
     return rc;
@@ -116,8 +132,10 @@ static enum code report(struct evaluating *v, struct err *e)
     char base[HASH_TEXT], title[200], base_text[300];
     snprintf(title, sizeof title, "%s", v->title ? v->title : v->lineage);
     const char *name = strrchr(v->row.base_path, '/');
-    snprintf(base_text, sizeof base_text, "%.180s (%.12s)", name ? name + 1 : v->row.base_path, hash_text(v->row.base_hash, base));
-    struct report r = {.title = title, .lineage = v->lineage, .base_model = base_text, .store = v->store};
+    snprintf(base_text, sizeof base_text, "%.180s (%.12s)", name ? name + 1 : v->row.base_path,
+             hash_text(v->row.base_hash, base));
+    struct report r = {
+        .title = title, .lineage = v->lineage, .base_model = base_text, .store = v->store};
     enum code rc = report_commits(v, &r, e);
     if (!rc) rc = report_gallery(v, &r, e);
     if (!rc && v->out) rc = report_write(v->out, &r, e);
@@ -144,11 +162,12 @@ static enum code newest(struct evaluating *v, struct evaluation *out, struct err
 
 static void print_table(const struct evaluation *v)
 {
-    printf("%-14s %-12s %8s %8s %8s %8s %8s %8s\n", "CONCEPT", "CLASS", "CLIP-I", "before", "CLIP-T", "before", "drift", "owns %");
+    printf("%-14s %-12s %8s %8s %8s %8s %8s %8s\n", "CONCEPT", "CLASS", "CLIP-I", "before",
+           "CLIP-T", "before", "drift", "owns %");
     for (int i = 0; i < v->n; i++) {
         const struct concept_score *c = &v->concept[i];
-        printf("%-14s %-12s %8.4f %8.4f %8.4f %8.4f %8.4f %8.2f\n", c->token, c->class_word, c->clip_i, c->before_i, c->clip_t, c->before_t,
-               c->drift, 100.0 * c->owned);
+        printf("%-14s %-12s %8.4f %8.4f %8.4f %8.4f %8.4f %8.2f\n", c->token, c->class_word,
+               c->clip_i, c->before_i, c->clip_t, c->before_t, c->drift, 100.0 * c->owned);
     }
 }
 
@@ -157,7 +176,9 @@ static enum code gather(struct evaluating *v, struct err *e)
     enum code rc = cli_lineage(v->lineage, &v->arena, &v->row, e);
     if (!rc) rc = cli_commits(v->lineage, &v->arena, &v->commits, e);
     if (!rc && !v->commits.n)
-        rc = err_set(e, ERR_NOT_FOUND, "%s has no commits to evaluate; engram learn --lineage %s ... makes one", v->lineage, v->lineage);
+        rc = err_set(e, ERR_NOT_FOUND,
+                     "%s has no commits to evaluate; engram learn --lineage %s ... makes one",
+                     v->lineage, v->lineage);
     if (!rc) rc = cli_objects(&v->store, e);
     int measured = !rc && !hash_is_zero(v->commits.v[v->commits.n - 1].evaluation);
     if (!rc && (v->again || !measured || v->commit || v->prompts.n)) rc = measure(v, e);
@@ -170,20 +191,25 @@ static int run(int argc, char **argv)
     struct option_spec o[] = {
         {"lineage", OPTION_TEXT, &v.lineage, "NAME", "the lineage"},
         {"commit", OPTION_TEXT, &v.commit, "COMMIT", "measure it as it was then (default: now)"},
-        {"out", OPTION_TEXT, &v.out, "FILE", "write the report, one HTML file with everything inside"},
+        {"out", OPTION_TEXT, &v.out, "FILE",
+         "write the report, one HTML file with everything inside"},
         {"summary", OPTION_TEXT, &v.summary, "FILE", "write the figures of every commit as JSON"},
-        {"gallery", OPTION_LIST, &v.gallery, "JOB", "show the pictures of this sample job in the report; may be repeated"},
+        {"gallery", OPTION_LIST, &v.gallery, "JOB",
+         "show the pictures of this sample job in the report; may be repeated"},
         {"title", OPTION_TEXT, &v.title, "TEXT", "of the report (default: the lineage's name)"},
-        {"prompt", OPTION_LIST, &v.prompts, "PATTERN", "measure with this prompt, like \"a {concept} at night\"; may be repeated"},
+        {"prompt", OPTION_LIST, &v.prompts, "PATTERN",
+         "measure with this prompt, like \"a {concept} at night\"; may be repeated"},
         {"again", OPTION_FLAG, &v.again, NULL, "measure even if it has been"},
         {"seed", OPTION_NUMBER, &v.seed, "N", "of the pictures (default 0)"},
         {"config", OPTION_TEXT, &v.config, "FILE", "settings in YAML"},
-        {"set", OPTION_LIST, &v.set, "KEY=VALUE", "one setting, like evaluate.per_prompt=8; may be repeated"},
+        {"set", OPTION_LIST, &v.set, "KEY=VALUE",
+         "one setting, like evaluate.per_prompt=8; may be repeated"},
     };
     struct err e = {0};
     struct words rest;
     struct evaluation figures = {0};
-    if (options_read(&verb_evaluate, o, sizeof o / sizeof o[0], argc, argv, &rest, &e)) return cli_fail(&e);
+    if (options_read(&verb_evaluate, o, sizeof o / sizeof o[0], argc, argv, &rest, &e))
+        return cli_fail(&e);
     if (!v.lineage || rest.n) {
         err_set(&e, ERR_USAGE, "usage: %s", verb_evaluate.usage);
         return cli_fail(&e);
@@ -207,8 +233,11 @@ const struct verb verb_evaluate = {
     .usage = "engram evaluate --lineage NAME [--out report.html] [--summary summary.json]",
     .examples = "  engram evaluate --lineage pets\n"
                 "  engram evaluate --lineage pets --out report.html --gallery 14\n"
-                "  engram evaluate --lineage pets --again --set evaluate.per_prompt=8 --prompt \"a {concept} at night\"\n",
-    .more = "CLIP-I: likeness to the concept's own images. CLIP-T: likeness to the prompt. before: the base model with the class word\n"
-            "alone. drift: how far pictures have moved since the concept was learned (0: not at all).\n",
+                "  engram evaluate --lineage pets --again --set evaluate.per_prompt=8 --prompt \"a "
+                "{concept} at night\"\n",
+    .more = "CLIP-I: likeness to the concept's own images. CLIP-T: likeness to the prompt. before: "
+            "the base model with the class word\n"
+            "alone. drift: how far pictures have moved since the concept was learned (0: not at "
+            "all).\n",
     .run = run,
 };

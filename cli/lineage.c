@@ -14,17 +14,24 @@ static int create(const char *name, const char *base, struct arena *a)
     char path[PATH_MAX], hash[HASH_TEXT];
     struct base_model *m = NULL;
     struct message answer;
-    if (!base) err_set(&e, ERR_USAGE, "which base model? engram lineage create %s --base DIR (Storybook: examples/storybook/model)", name);
+    if (!base)
+        err_set(&e, ERR_USAGE,
+                "which base model? engram lineage create %s --base DIR (Storybook: "
+                "examples/storybook/model)",
+                name);
     else if (!realpath(base, path)) err_errno(&e, "base model %s", base);
     if (e.code || base_model_open(&m, path, &e)) return cli_fail(&e);
-    struct message ask = {.kind = MSG_lineage_create,
-                          .lineage_create = {.key = cli_key(), .name = name, .base_path = path, .base_hash = m->hash}};
+    struct message ask = {
+        .kind = MSG_lineage_create,
+        .lineage_create = {
+            .key = cli_key(), .name = name, .base_path = path, .base_hash = m->hash}};
     hash_text(m->hash, hash);
     size_t weights = m->kv.n_weights;
     base_model_close(m);
     if (cli_ask(&ask, a, &answer, &e)) return cli_fail(&e);
     if (cli.json)
-        return cli_print(json_pack("{s:s,s:s,s:s,s:I}", "lineage", name, "base_path", path, "base", hash, "neurons", (json_int_t)weights));
+        return cli_print(json_pack("{s:s,s:s,s:s,s:I}", "lineage", name, "base_path", path, "base",
+                                   hash, "neurons", (json_int_t)weights));
     printf("lineage %s on base %.12s (%zu neurons, %s)\n", name, hash, weights, path);
     cli_close();
     return 0;
@@ -32,8 +39,9 @@ static int create(const char *name, const char *base, struct arena *a)
 
 static json_t *row_json(const struct lineage_row *r)
 {
-    return json_pack("{s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I}", "lineage", r->name, "owner", r->owner, "base_path", r->base_path, "base",
-                     cli_hash_json(r->base_hash), "head", cli_hash_json(r->head), "commits", (json_int_t)r->n_commits, "waiting",
+    return json_pack("{s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I}", "lineage", r->name, "owner", r->owner,
+                     "base_path", r->base_path, "base", cli_hash_json(r->base_hash), "head",
+                     cli_hash_json(r->head), "commits", (json_int_t)r->n_commits, "waiting",
                      (json_int_t)r->n_waiting, "created_ms", (json_int_t)r->created_ms);
 }
 
@@ -53,7 +61,8 @@ static int list(struct arena *a)
     for (size_t i = 0; i < rows->n; i++) {
         char head[HASH_TEXT];
         const struct lineage_row *r = &rows->v[i];
-        printf("%-20s %8llu %8llu  %-12.12s  %s\n", r->name, (unsigned long long)r->n_commits, (unsigned long long)r->n_waiting,
+        printf("%-20s %8llu %8llu  %-12.12s  %s\n", r->name, (unsigned long long)r->n_commits,
+               (unsigned long long)r->n_waiting,
                hash_is_zero(r->head) ? "-" : hash_text(r->head, head), r->base_path);
     }
     cli_close();
@@ -63,14 +72,16 @@ static int list(struct arena *a)
 static int run(int argc, char **argv)
 {
     const char *base = getenv("ENGRAM_BASE");
-    struct option_spec o[] = {{"base", OPTION_TEXT, &base, "DIR", "base model: a diffusers directory (default: $ENGRAM_BASE)"}};
+    struct option_spec o[] = {{"base", OPTION_TEXT, &base, "DIR",
+                               "base model: a diffusers directory (default: $ENGRAM_BASE)"}};
     struct err e = {0};
     struct words rest;
     struct arena a = {0};
     if (options_read(&verb_lineage, o, 1, argc, argv, &rest, &e)) return cli_fail(&e);
     if (rest.n == 2 && !strcmp(rest.v[0], "create")) return create(rest.v[1], base, &a);
     if (rest.n == 0 || (rest.n == 1 && !strcmp(rest.v[0], "list"))) return list(&a);
-    err_set(&e, ERR_USAGE, "expected \"engram lineage create NAME --base DIR\" or \"engram lineage list\"");
+    err_set(&e, ERR_USAGE,
+            "expected \"engram lineage create NAME --base DIR\" or \"engram lineage list\"");
     return cli_fail(&e);
 }
 
@@ -80,6 +91,7 @@ const struct verb verb_lineage = {
     .usage = "engram lineage create NAME --base DIR | engram lineage list",
     .examples = "  engram lineage create pets --base examples/storybook/model\n"
                 "  engram lineage list\n",
-    .more = "A lineage is one base model and the concepts learned on it, in order. Its base never changes.\n",
+    .more = "A lineage is one base model and the concepts learned on it, in order. Its base never "
+            "changes.\n",
     .run = run,
 };

@@ -12,26 +12,30 @@
 #define ENGRAM_VERSION "0.1.0"
 #endif
 
-static const struct verb DEBUG_VERB = {.name = "debug", .what = "run one part of a model on tensors from a file", .run = verb_debug};
+static const struct verb DEBUG_VERB = {
+    .name = "debug", .what = "run one part of a model on tensors from a file", .run = verb_debug};
 
 static const struct verb *const VERBS[] = {
-    &verb_doctor, &verb_check, &verb_up,     &verb_down, &verb_lineage, &verb_learn,    &verb_queue,
-    &verb_watch,  &verb_cancel, &verb_log,   &verb_show, &verb_sample,  &verb_evaluate, &DEBUG_VERB,
+    &verb_doctor, &verb_check,  &verb_up,  &verb_down, &verb_lineage, &verb_learn,    &verb_queue,
+    &verb_watch,  &verb_cancel, &verb_log, &verb_show, &verb_sample,  &verb_evaluate, &DEBUG_VERB,
 };
 #define N_VERBS (sizeof VERBS / sizeof VERBS[0])
 
 static int help(FILE *to)
 {
-    fprintf(to, "engram - teach one text-to-image model new concepts, one after another, without forgetting\n"
+    fprintf(to, "engram - teach one text-to-image model new concepts, one after another, without "
+                "forgetting\n"
                 "\n"
-                "  engram up                                                  start a coordinator and a worker group here\n"
+                "  engram up                                                  start a coordinator "
+                "and a worker group here\n"
                 "  engram lineage create pets --base examples/storybook/model\n"
                 "  engram learn --lineage pets --token '<rex>' --class dog photos/rex --wait\n"
                 "  engram sample --lineage pets --out pictures \"a <rex> dog on the beach\"\n"
                 "  engram evaluate --lineage pets --out report.html\n"
                 "  engram down\n"
                 "\n");
-    for (size_t i = 0; i < N_VERBS; i++) fprintf(to, "  %-10s %s\n", VERBS[i]->name, VERBS[i]->what);
+    for (size_t i = 0; i < N_VERBS; i++)
+        fprintf(to, "  %-10s %s\n", VERBS[i]->name, VERBS[i]->what);
     fprintf(to, "\nengram VERB --help tells more, with examples first. engram --version.\n");
     return to == stdout ? 0 : err_exit_status(ERR_USAGE);
 }
@@ -51,7 +55,8 @@ int main(int argc, char **argv)
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2) return help(stderr);
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) return help(stdout);
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+        return help(stdout);
     if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
         printf("engram %s\n", ENGRAM_VERSION);
         return 0;

@@ -12,13 +12,15 @@
 
 /* Options of every verb. */
 static const struct option_spec COMMON[] = {
-    {"home", OPTION_TEXT, &cli.home, "DIR", "where Engram keeps everything (default: $ENGRAM_HOME or ~/.local/state/engram)"},
+    {"home", OPTION_TEXT, &cli.home, "DIR",
+     "where Engram keeps everything (default: $ENGRAM_HOME or ~/.local/state/engram)"},
     {"json", OPTION_FLAG, &cli.json, NULL, "one JSON document on standard output"},
     {"help", OPTION_FLAG, &cli.help, NULL, "this text"},
 };
 #define N_COMMON (sizeof COMMON / sizeof COMMON[0])
 
-static const struct option_spec *find(const struct option_spec *spec, size_t n, const char *name, size_t length)
+static const struct option_spec *find(const struct option_spec *spec, size_t n, const char *name,
+                                      size_t length)
 {
     for (size_t i = 0; i < n; i++)
         if (strlen(spec[i].name) == length && !memcmp(spec[i].name, name, length)) return &spec[i];
@@ -38,17 +40,20 @@ static void print_help(const struct verb *v, const struct option_spec *spec, siz
     for (size_t i = 0; i < n; i++) print_option(&spec[i]);
     for (size_t i = 0; i < N_COMMON; i++) print_option(&COMMON[i]);
     if (v->more) printf("\n%s", v->more);
-    printf("\nExit status: 0 done, 1 failed, 2 usage or settings, 3 input refused, 4 environment, 75 try again.\n");
+    printf("\nExit status: 0 done, 1 failed, 2 usage or settings, 3 input refused, 4 environment, "
+           "75 try again.\n");
 }
 
-static enum code unknown(const struct verb *v, const struct option_spec *spec, size_t n, const char *name, struct err *e)
+static enum code unknown(const struct verb *v, const struct option_spec *spec, size_t n,
+                         const char *name, struct err *e)
 {
     const char **names = mem_alloc(n + N_COMMON, sizeof *names), *near = NULL;
     for (size_t i = 0; names && i < n; i++) names[i] = spec[i].name;
     for (size_t i = 0; names && i < N_COMMON; i++) names[n + i] = COMMON[i].name;
     if (names) near = text_nearest(name, names, n + N_COMMON);
-    enum code rc = near ? err_set(e, ERR_USAGE, "unknown option --%s; did you mean --%s?", name, near)
-                        : err_set(e, ERR_USAGE, "unknown option --%s; see engram %s --help", name, v->name);
+    enum code rc =
+        near ? err_set(e, ERR_USAGE, "unknown option --%s; did you mean --%s?", name, near)
+             : err_set(e, ERR_USAGE, "unknown option --%s; see engram %s --help", name, v->name);
     free(names);
     return rc;
 }
@@ -79,8 +84,8 @@ static enum code put(const struct option_spec *o, const char *value, struct err 
     return OK;
 }
 
-enum code options_read(const struct verb *v, const struct option_spec *spec, size_t n, int argc, char **argv, struct words *rest,
-                       struct err *e)
+enum code options_read(const struct verb *v, const struct option_spec *spec, size_t n, int argc,
+                       char **argv, struct words *rest, struct err *e)
 {
     enum code rc = OK;
     int options = 1;
@@ -95,9 +100,11 @@ enum code options_read(const struct verb *v, const struct option_spec *spec, siz
             const struct option_spec *o = find(spec, n, name, length);
             if (!o) o = find(COMMON, N_COMMON, name, length);
             if (!o || arg[1] != '-') rc = unknown(v, spec, n, name, e);
-            else if (o->kind == OPTION_FLAG && eq) rc = err_set(e, ERR_USAGE, "--%s takes no value", o->name);
+            else if (o->kind == OPTION_FLAG && eq)
+                rc = err_set(e, ERR_USAGE, "--%s takes no value", o->name);
             else if (o->kind == OPTION_FLAG || eq) rc = put(o, eq ? eq + 1 : NULL, e);
-            else if (i + 1 >= argc) rc = err_set(e, ERR_USAGE, "--%s needs a value (%s)", o->name, o->value);
+            else if (i + 1 >= argc)
+                rc = err_set(e, ERR_USAGE, "--%s needs a value (%s)", o->name, o->value);
             else rc = put(o, argv[++i], e);
         } else {
             rc = words_add(rest, arg, e);

@@ -29,12 +29,13 @@ static void slug(const char *prompt, char out[SLUG + 1])
 static void paste(struct image *sheet, const struct image *im, int x0, int y0)
 {
     for (int y = 0; y < im->h && y0 + y < sheet->h; y++)
-        memcpy(sheet->rgb + ((size_t)(y0 + y) * (size_t)sheet->w + (size_t)x0) * 3, im->rgb + (size_t)y * (size_t)im->w * 3,
-               (size_t)im->w * 3);
+        memcpy(sheet->rgb + ((size_t)(y0 + y) * (size_t)sheet->w + (size_t)x0) * 3,
+               im->rgb + (size_t)y * (size_t)im->w * 3, (size_t)im->w * 3);
 }
 
 /* All pictures of a job have one size: the first one's. */
-static enum code sheet_room(struct image *sheet, const struct image *first, size_t rows, size_t columns, struct err *e)
+static enum code sheet_room(struct image *sheet, const struct image *first, size_t rows,
+                            size_t columns, struct err *e)
 {
     sheet->w = (int)columns * (first->w + GAP) + GAP;
     sheet->h = (int)rows * (first->h + GAP) + GAP;
@@ -44,8 +45,8 @@ static enum code sheet_room(struct image *sheet, const struct image *first, size
     return OK;
 }
 
-static enum code one(const char *dir, struct objects *store, const char *prompt, size_t number, struct hash h, struct image *im,
-                     struct err *e)
+static enum code one(const char *dir, struct objects *store, const char *prompt, size_t number,
+                     struct hash h, struct image *im, struct err *e)
 {
     char name[SLUG + 1], path[4300];
     struct bytes b = {0};
@@ -58,8 +59,9 @@ static enum code one(const char *dir, struct objects *store, const char *prompt,
     return rc;
 }
 
-enum code sheet_write(const char *dir, struct objects *store, const char *const *prompt, size_t n_prompts, size_t per_prompt,
-                      const struct hash *picture, struct err *e)
+enum code sheet_write(const char *dir, struct objects *store, const char *const *prompt,
+                      size_t n_prompts, size_t per_prompt, const struct hash *picture,
+                      struct err *e)
 {
     struct image sheet = {0};
     char path[4300];
@@ -69,7 +71,8 @@ enum code sheet_write(const char *dir, struct objects *store, const char *const 
         size_t row = i / per_prompt, column = i % per_prompt;
         rc = one(dir, store, prompt[row], i + 1, picture[i], &im, e);
         if (!rc && !sheet.rgb) rc = sheet_room(&sheet, &im, n_prompts, per_prompt, e);
-        if (!rc) paste(&sheet, &im, GAP + (int)column * (im.w + GAP), GAP + (int)row * (im.h + GAP));
+        if (!rc)
+            paste(&sheet, &im, GAP + (int)column * (im.w + GAP), GAP + (int)row * (im.h + GAP));
         image_fini(&im);
     }
     snprintf(path, sizeof path, "%s/sheet.png", dir);

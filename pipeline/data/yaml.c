@@ -12,7 +12,11 @@
 #define DEPTH 4
 #define PATH_ROOM 256
 
-struct flatten { struct yaml *out; const char *name; struct err *e; };
+struct flatten {
+    struct yaml *out;
+    const char *name;
+    struct err *e;
+};
 
 static enum code entry_add(struct flatten *f, const char *path, const char *value, size_t n,
                            const struct fy_mark *at)
@@ -34,7 +38,8 @@ static enum code entry_add(struct flatten *f, const char *path, const char *valu
 
 static enum code walk(struct flatten *f, struct fy_node *map, const char *prefix, int depth);
 
-static enum code walk_pair(struct flatten *f, struct fy_node_pair *pair, const char *prefix, int depth)
+static enum code walk_pair(struct flatten *f, struct fy_node_pair *pair, const char *prefix,
+                           int depth)
 {
     struct fy_node *key = fy_node_pair_key(pair), *value = fy_node_pair_value(pair);
     size_t n_key = 0, n_value = 0;
@@ -44,20 +49,23 @@ static enum code walk_pair(struct flatten *f, struct fy_node_pair *pair, const c
     int line = at ? at->line + 1 : 1, column = at ? at->column + 1 : 1;
     char path[PATH_ROOM];
     int n = snprintf(path, sizeof path, "%s%s%.*s", prefix, *prefix ? "." : "", (int)n_key, k);
-    if (n >= PATH_ROOM) return err_set(f->e, ERR_USAGE, "%s:%d:%d: a key is too long", f->name, line, column);
+    if (n >= PATH_ROOM)
+        return err_set(f->e, ERR_USAGE, "%s:%d:%d: a key is too long", f->name, line, column);
     for (size_t i = 0; i < f->out->n; i++) {
         const char *had = f->out->entry[i].path;
         if (!strncmp(had, path, (size_t)n) && (!had[n] || had[n] == '.'))
-            return err_set(f->e, ERR_USAGE, "%s:%d:%d: %s is given twice, first in line %d", f->name, line, column,
-                           path, f->out->entry[i].line);
+            return err_set(f->e, ERR_USAGE, "%s:%d:%d: %s is given twice, first in line %d",
+                           f->name, line, column, path, f->out->entry[i].line);
     }
     if (value && fy_node_is_mapping(value)) {
         if (depth == DEPTH)
-            return err_set(f->e, ERR_USAGE, "%s:%d:%d: %s is nested too deep", f->name, line, column, path);
+            return err_set(f->e, ERR_USAGE, "%s:%d:%d: %s is nested too deep", f->name, line,
+                           column, path);
         return walk(f, value, path, depth + 1);
     }
     if (value && !fy_node_is_scalar(value))
-        return err_set(f->e, ERR_USAGE, "%s:%d:%d: %s must be one value, not a list", f->name, line, column, path);
+        return err_set(f->e, ERR_USAGE, "%s:%d:%d: %s must be one value, not a list", f->name, line,
+                       column, path);
     const char *v = value ? fy_node_get_scalar(value, &n_value) : "";
     return entry_add(f, path, v ? v : "", v ? n_value : 0, at);
 }
@@ -76,10 +84,12 @@ static enum code syntax_error(struct fy_diag *diag, const char *name, struct err
     void *iter = NULL;
     struct fy_diag_error *first = fy_diag_errors_iterate(diag, &iter);
     if (!first) return err_set(e, ERR_USAGE, "%s: not a YAML file", name);
-    return err_set(e, ERR_USAGE, "%s:%d:%d: %s", name, first->line + 1, first->column + 1, first->msg);
+    return err_set(e, ERR_USAGE, "%s:%d:%d: %s", name, first->line + 1, first->column + 1,
+                   first->msg);
 }
 
-enum code yaml_parse(const char *text, size_t bytes, const char *name, struct yaml *out, struct err *e)
+enum code yaml_parse(const char *text, size_t bytes, const char *name, struct yaml *out,
+                     struct err *e)
 {
     *out = (struct yaml){0};
     struct fy_diag_cfg quiet;

@@ -256,7 +256,9 @@ static int asked_to_stop(const struct trainer *r)
     if (t->ranks->rank != 0 || !t->progress) return 0;
     char line[64] = "";
     if (r->s->step) snprintf(line, sizeof line, "loss %.4f", (double)r->s->loss[r->s->step - 1]);
-    else snprintf(line, sizeof line, "needs %.1f MiB a rank", (double)loss_peak(r->graph) / 1048576.0);
+    else
+        snprintf(line, sizeof line, "needs %.1f MiB a rank",
+                 (double)loss_peak(r->graph) / 1048576.0);
     return t->progress(t->progress_self, r->s->step, r->s->steps, line);
 }
 

@@ -16,14 +16,20 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct { char program[64], rank[16], place[160], action[8]; int n, armed; } fault;
+static struct {
+    char program[64], rank[16], place[160], action[8];
+    int n, armed;
+} fault;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void read_fault(void)
 {
     const char *text = getenv("ENGRAM_FAULT"), *rank = getenv("OMPI_COMM_WORLD_RANK");
-    if (!text || sscanf(text, "%63s %15s %159s %d %7s", fault.program, fault.rank, fault.place, &fault.n, fault.action) != 5) return;
-    fault.armed = !strcmp(fault.program, program_invocation_short_name) && (fault.rank[0] == '-' || (rank && !strcmp(rank, fault.rank)));
+    if (!text || sscanf(text, "%63s %15s %159s %d %7s", fault.program, fault.rank, fault.place,
+                        &fault.n, fault.action) != 5)
+        return;
+    fault.armed = !strcmp(fault.program, program_invocation_short_name) &&
+                  (fault.rank[0] == '-' || (rank && !strcmp(rank, fault.rank)));
 }
 
 static void pass(const char *place, const char *path)
@@ -31,7 +37,9 @@ static void pass(const char *place, const char *path)
     static int passed;
     pthread_once(&once, read_fault);
     size_t n = strlen(place);
-    if (!fault.armed || strncmp(fault.place, place, n) != 0 || (fault.place[n] == ':' && !strstr(path, fault.place + n + 1))) return;
+    if (!fault.armed || strncmp(fault.place, place, n) != 0 ||
+        (fault.place[n] == ':' && !strstr(path, fault.place + n + 1)))
+        return;
     if (__atomic_add_fetch(&passed, 1, __ATOMIC_SEQ_CST) != fault.n) return;
     const char *hit = getenv("ENGRAM_FAULT_HIT");
     int fd = hit ? open(hit, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
@@ -42,7 +50,7 @@ static void pass(const char *place, const char *path)
 }
 
 /* POSIX hands out functions as object pointers. */
-#define REAL(type, name) ((type)(__extension__ (void (*)(void)) dlsym(RTLD_NEXT, name)))
+#define REAL(type, name) ((type)(__extension__(void (*)(void)) dlsym(RTLD_NEXT, name)))
 
 int rename(const char *from, const char *to)
 {
@@ -66,5 +74,6 @@ int MPI_Allreduce(const void *in, void *out, int n, void *type, void *op, void *
 int MPI_Allreduce(const void *in, void *out, int n, void *type, void *op, void *comm)
 {
     if (n > 8) pass("masks", "");
-    return REAL(int (*)(const void *, void *, int, void *, void *, void *), "MPI_Allreduce")(in, out, n, type, op, comm);
+    return REAL(int (*)(const void *, void *, int, void *, void *, void *),
+                "MPI_Allreduce")(in, out, n, type, op, comm);
 }
