@@ -191,7 +191,7 @@ run_tests = ENGRAM_BIN=$(abspath $(BIN)) CC='$(CC)' ENGRAM_HEADER_FLAGS='$(PKG_C
 
 # ---- goals -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all test test-all demo bench lint lint-quick fmt info help install deps clean FORCE
+.PHONY: all test test-all simulate demo bench lint lint-quick fmt info help install deps clean FORCE
 all: $(PROGRAMS) ## programs: build/engram, build/engram-coordinator, build/engram-worker
 
 test: $(if $(filter %.sh,$(TESTS)),$(PROGRAMS)) $(call test_programs,$(TESTS)) ## all quick tests; T="tests/parity tests/cli" picks by prefix
@@ -199,6 +199,9 @@ test: $(if $(filter %.sh,$(TESTS)),$(PROGRAMS)) $(call test_programs,$(TESTS)) #
 
 test-all: $(PROGRAMS) $(call test_programs,$(TESTS_ALL)) ## and the slow ones, ENGRAM_TEST_ALL=1 in their environment
 	@ENGRAM_TEST_ALL=1 $(call run_tests,$(TESTS_ALL))
+
+simulate: $(B)/tests/core/simulate ## the coordinator in a simulated world: SEED=n EVENTS=m
+	@$< $(SEED) $(EVENTS)
 
 demo: all ## Storybook end to end
 	@ENGRAM_BIN=$(abspath $(BIN)) examples/storybook/demo.sh
