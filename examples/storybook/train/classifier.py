@@ -2,7 +2,7 @@
 
     python classifier.py [minutes of processor time]
 
-It learns from real drawings only and is measured on unseen ones; evaluate.py then lets it judge samples.
+Started again, it learns on from where it ended. It learns from real drawings only and is measured on unseen ones; evaluate.py then lets it judge samples.
 """
 import sys
 import time
@@ -20,7 +20,7 @@ from world.look import COLOURS, NOUNS, PLACES, STYLES
 PATH = WORK / "classifier.pt"
 COLOUR_NAMES = list(COLOURS)
 BATCH = 64
-PEAK = 2e-3
+PEAK = 1.5e-3
 
 
 class Judge(nn.Module):
@@ -99,14 +99,16 @@ def main():
     unseen = load("unseen")
     nouns, rest = labels(scenes)
     model, step, share, clock = Judge(), 0, 0.0, Clock(minutes, timer=time.process_time)
+    if PATH.exists():
+        model.load_state_dict(torch.load(PATH)["model"])
     optimiser = Both(model, PEAK, ("nouns", "colour", "place", "style", "body.0."))
-    generator = torch.Generator().manual_seed(300)
+    generator = torch.Generator().manual_seed(300 + int(PATH.exists()))
     while share < 1.0:
         share = clock.tick()
         optimiser.set_rate(rate(PEAK, share, step, warm_up=50))
         pick = torch.randint(len(images), (BATCH,), generator=generator)
         n, c, p, s = model(augmented(to_tensor(images[pick.numpy()]), generator))
-        loss = 4 * F.binary_cross_entropy_with_logits(n, nouns[pick]) + sum(
+        loss = 8 * F.binary_cross_entropy_with_logits(n, nouns[pick]) + sum(
             F.cross_entropy(out, rest[pick, k], ignore_index=-1) for k, out in enumerate((c, p, s)))
         optimiser.zero_grad()
         loss.backward()
