@@ -9,7 +9,9 @@
  * so each group has its own RUN folder, and cleaning is removing it. It lies in memory: on a full disk a mapped file is SIGBUS,
  * and a group that could have paused dies. Without mpirun: the worker alone, one rank.
  *
- * run/group-1.pid holds pid, start time and nonce. A coordinator that finds a living one adopts the group.
+ * run/group-1.pid holds pid, start time and nonce: first the intent, with pid 0, before RUN is made, then the group. A
+ * coordinator that finds a living one adopts the group; else it removes the RUN folder that the nonce names, so that a kill
+ * at any instant leaves nothing that nobody can find.
  */
 #include "coordinator/launch/launcher.h"
 #include "coordinator/launch/process.h"
@@ -144,7 +146,8 @@ static enum code mpirun_open(struct launcher **out, const struct launch_options 
     l->pid_file = arena_printf(&l->strings, "%s/run/%s.pid", o->home, NAME);
     l->log = arena_printf(&l->strings, "%s/log/%s.log", o->home, NAME);
     l->ranks = o->ranks;
-    if (!l->home || !l->endpoint || !l->pid_file || !l->log) {
+    const char *run = arena_printf(&l->strings, "%s/run", o->home);
+    if (!l->home || !l->endpoint || !l->pid_file || !l->log || !run) {
         mpirun_close(l);
         return err_set(e, ERR_NOMEM, "out of memory");
     }
@@ -159,6 +162,7 @@ static enum code mpirun_open(struct launcher **out, const struct launch_options 
     if (!l->has_mpirun && l->ranks > 1)
         log_line(LOG_WARN, "mpirun is not on PATH: the worker group has one rank, not %d",
                  l->ranks);
+    file_sweep(run, NULL);
     adopt(l);
     *out = l;
     return OK;
@@ -196,6 +200,8 @@ static enum code start(struct launcher *l, int64_t now_ms, struct err *e)
 
     if (getrandom(l->nonce.v, HASH_BYTES, 0) != HASH_BYTES) return err_errno(e, "random numbers");
     name_run(l);
+    if ((rc = write_pid(l, e)))
+        log_line(LOG_WARN, "%s: a kill now would leave %s behind", e->text, l->run);
     if ((rc = file_make_dirs(l->run, e)) || (rc = launch(l, e))) return rc;
     l->started_ms = now_ms;
     if ((rc = write_pid(l, e)))
