@@ -170,7 +170,7 @@ static char *join(const char *dir, const char *name)
 static int is_image(const struct reading *r, int i)
 {
     const char *name = r->entry[i]->d_name;
-    return !has_end(name, ".txt") && strcmp(name, "concept.yaml");
+    return !has_end(name, ".txt") && strcmp(name, "concept.yaml") != 0;
 }
 
 /* The caption's file for image i, or -1. Two images that could own it are a problem, told once, at the second. */

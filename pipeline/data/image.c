@@ -40,7 +40,7 @@ static const struct magic *recognise(const uint8_t *data, size_t bytes)
 {
     for (size_t i = 0; i < sizeof magics / sizeof *magics; i++) {
         const struct magic *m = &magics[i];
-        if (m->kind == WEBP && (bytes < 4 || memcmp(data, "RIFF", 4))) continue;
+        if (m->kind == WEBP && (bytes < 4 || memcmp(data, "RIFF", 4) != 0)) continue;
         if (bytes >= m->at + m->n && !memcmp(data + m->at, m->bytes, m->n)) return m;
     }
     return NULL;
@@ -105,7 +105,7 @@ static void lay_on_white(struct picture *p)
 enum code image_decode(const void *data, size_t bytes, const char *name, struct image *out,
                        struct image_info *info, struct err *e)
 {
-    struct image_info unused;
+    struct image_info unused = {0};
     struct picture p = {.name = name, .info = info ? info : &unused};
     *p.info = (struct image_info){.format = "unknown"};
     *out = (struct image){0};

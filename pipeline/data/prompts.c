@@ -21,8 +21,9 @@ struct line {
 
 static char *copy(const char *s)
 {
-    char *out = mem_alloc(strlen(s) + 1, 1);
-    if (out) memcpy(out, s, strlen(s));
+    size_t n = strlen(s) + 1;
+    char *out = mem_alloc(n, 1);
+    if (out) memcpy(out, s, n);
     return out;
 }
 

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "pipeline/evaluate/pictures.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,6 +223,7 @@ static enum code draw_now(struct run *r, int k, struct err *e)
 static enum code draw_all(struct run *r, struct err *e)
 {
     struct collectives *c = r->t->ranks;
+    assert(r->g.portrait); /* agreement never makes a success of this rank's failure */
     enum code rc = OK;
     /* Agreement after each concept: a rank that gave up or was cancelled must not leave the others drawing for minutes. */
     for (int k = 0; !rc && k < r->t->n; k++) rc = collectives_agree(c, step(r, k, e), e);
@@ -232,28 +234,33 @@ static enum code draw_all(struct run *r, struct err *e)
 
 /* ---- figures ---- */
 
-/* Features of the references of all concepts, [all][P], split over ranks like the pictures. */
-static enum code references(struct run *r, float **out, struct err *e)
+/* This rank's references: of all concepts' images in order, every size-th from its own rank on. */
+static int references_share(const struct run *r, struct hash *image)
 {
     const struct evaluate_task *t = r->t;
-    struct collectives *c = t->ranks;
+    int n = 0, at = 0;
+    for (int k = 0; k < t->n; k++)
+        for (int j = 0; j < t->concept[k].n_references; j++, at++)
+            if (at % t->ranks->size == t->ranks->rank) image[n++] = t->concept[k].reference[j];
+    return n;
+}
+
+/* Their features on every rank, [all][P]. */
+static enum code references(struct run *r, float **out, struct err *e)
+{
+    struct collectives *c = r->t->ranks;
     size_t all = 0, P = (size_t)r->P, size = (size_t)c->size;
-    for (int k = 0; k < t->n; k++) all += (size_t)t->concept[k].n_references;
-    size_t share = (all + size - 1) / size, n = 0, i = 0;
+    for (int k = 0; k < r->t->n; k++) all += (size_t)r->t->concept[k].n_references;
+    size_t share = (all + size - 1) / size;
     struct hash *image = mem_alloc(share, sizeof *image);
-    float *mine = mem_alloc(share * P, sizeof *mine),
-          *theirs = mem_alloc(share * P * size, sizeof *theirs);
-    *out = mem_alloc(all * P, sizeof **out);
-    enum code rc = image && mine && theirs && *out
-                       ? OK
-                       : err_set(e, ERR_NOMEM, "out of memory for reference images");
-    for (int k = 0; !rc && k < t->n; k++)
-        for (int j = 0; j < t->concept[k].n_references; j++, i++)
-            if (i % size == (size_t)c->rank) image[n++] = t->concept[k].reference[j];
-    if (!rc) rc = gallery_features(&r->g, image, (int)n, mine, e);
+    float *mine = mem_alloc(share * P, sizeof *mine);
+    float *theirs = mem_alloc(share * P * size, sizeof *theirs);
+    int there = image && mine && theirs && (*out = mem_alloc(all * P, sizeof **out));
+    enum code rc = there ? gallery_features(&r->g, image, references_share(r, image), mine, e)
+                         : err_set(e, ERR_NOMEM, "out of memory for reference images");
     rc = collectives_agree(c, rc, e);
-    if (!rc) rc = c->gather(c, mine, share * P * sizeof *mine, theirs, e);
-    for (i = 0; !rc && i < all; i++)
+    if (!rc && there) rc = c->gather(c, mine, share * P * sizeof *mine, theirs, e);
+    for (size_t i = 0; !rc && there && i < all; i++)
         memcpy(*out + i * P, theirs + ((i % size) * share + i / size) * P, P * sizeof *mine);
     free(image);
     free(mine);

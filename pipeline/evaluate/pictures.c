@@ -125,7 +125,7 @@ static enum code show_take(const struct gallery *g, struct image *im, uint8_t *s
 {
     int S = g->t->clip->vision.image_size;
     enum code rc = image_square(im, S, e);
-    if (!rc) memcpy(seen, im->rgb, (size_t)S * (size_t)S * 3);
+    if (!rc && im->rgb) memcpy(seen, im->rgb, (size_t)S * (size_t)S * 3);
     image_fini(im);
     return rc;
 }
@@ -219,7 +219,8 @@ enum code gallery_features(const struct gallery *g, const struct hash *image, in
 {
     size_t S = (size_t)g->t->clip->vision.image_size;
     uint8_t *seen = mem_alloc((size_t)n * S * S + 1, 3);
-    enum code rc = seen ? OK : err_set(e, ERR_NOMEM, "out of memory for %d reference images", n);
+    if (!seen) return err_set(e, ERR_NOMEM, "out of memory for %d reference images", n);
+    enum code rc = OK;
     for (int i = 0; !rc && i < n; i++) {
         struct image im = {0};
         rc = image_get(g, image[i], &im, e);

@@ -68,7 +68,7 @@ static void strip(struct text *out, const struct report *r, const char *title, c
 
 static const char *name_of(const struct report_commit *c, char out[160])
 {
-    if (strcmp(c->kind, "style")) snprintf(out, 160, "%s %s", c->token, c->class_word);
+    if (strcmp(c->kind, "style") != 0) snprintf(out, 160, "%s %s", c->token, c->class_word);
     else snprintf(out, 160, "%s style", c->token);
     return out;
 }
@@ -214,7 +214,7 @@ static void card(struct text *out, const struct chapters *c, int k)
     if (now) {
         snprintf(title, sizeof title,
                  "Before: what the base model makes of \xe2\x80\x9c%.100s%s\xe2\x80\x9d",
-                 x->class_word, strcmp(x->kind, "style") ? "" : " style");
+                 x->class_word, strcmp(x->kind, "style") != 0 ? "" : " style");
         strip(out, c->r, title, "drawn by the base model", now->before, now->n_pictures, PICTURES);
         if (then && then != now && !same_pictures(then, now))
             strip(out, c->r, "When it was learned", "drawn when it was learned", then->picture,

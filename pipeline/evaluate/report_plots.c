@@ -203,10 +203,9 @@ enum code report_plots(struct text *out, const struct chapters *c, struct err *e
     v.token = mem_alloc(n + 1, sizeof *v.token);
     v.grid = mem_alloc(n * n + 1, sizeof *v.grid);
     v.x = mem_alloc(n + 1, sizeof *v.x);
-    enum code rc =
-        v.token && v.grid && v.x ? OK : err_set(e, ERR_NOMEM, "out of memory for a report");
-    for (size_t i = 0; !rc && i < n; i++) v.token[i] = c->v[i].c->token;
-    if (!rc) {
+    int there = v.token && v.grid && v.x;
+    for (size_t i = 0; there && i < n; i++) v.token[i] = c->v[i].c->token;
+    if (there) {
         forgetting(out, &v);
         neurons(out, &v);
         learning(out, &v);
@@ -214,5 +213,5 @@ enum code report_plots(struct text *out, const struct chapters *c, struct err *e
     free(v.token);
     free(v.grid);
     free(v.x);
-    return rc;
+    return there ? OK : err_set(e, ERR_NOMEM, "out of memory for a report");
 }

@@ -235,7 +235,7 @@ static void beginnings(struct bytes b, const char *name)
             snprintf(line, sizeof line, "%s is truncated after %zu bytes; export it again", name,
                      n);
         else snprintf(line, sizeof line, "%s is empty; export it again", name);
-        if (image_decode(cut, n, name, &im, NULL, &e) != ERR_INPUT || strcmp(e.text, line)) {
+        if (image_decode(cut, n, name, &im, NULL, &e) != ERR_INPUT || strcmp(e.text, line) != 0) {
             if (!wrong++) printf("#   at %zu of %zu: %s\n", n, b.n, e.text);
             image_fini(&im);
         }

@@ -164,7 +164,7 @@ static int all_ranks_say(int size, const char *want)
     int same = 1;
     for (int r = 0; r < size; r++) {
         struct bytes b = document(size, r);
-        if (!b.data || strcmp((char *)b.data, want)) {
+        if (!b.data || strcmp((char *)b.data, want) != 0) {
             printf("#   rank %d of %d\n#   got  %.300s\n#   want %.300s\n", r, size,
                    b.data ? (char *)b.data : "", want);
             same = 0;

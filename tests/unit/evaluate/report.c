@@ -163,7 +163,7 @@ static int well_nested(const struct bytes *b)
             skip_it |= !strcmp(name, alone[i]);
         if (skip_it) continue;
         if (!closes && depth < 64) snprintf(stack[depth++], 16, "%s", name);
-        else if (!depth || strcmp(stack[--depth], name)) {
+        else if (!depth || strcmp(stack[--depth], name) != 0) {
             printf("#   </%s> closes <%s>\n", name, depth ? stack[depth] : "nothing");
             return 0;
         }

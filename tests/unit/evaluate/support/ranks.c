@@ -49,7 +49,7 @@ static enum code broadcast(struct collectives *c, void *data, size_t bytes, int 
 
 static enum code band(struct collectives *c, uint64_t *words, size_t n, struct err *e)
 {
-    uint64_t all[RANKS_MOST * WORDS_MOST];
+    uint64_t all[RANKS_MOST * WORDS_MOST] = {0};
     if (n > WORDS_MOST || c->size > RANKS_MOST)
         return err_set(e, ERR_INTERNAL, "and of %zu words", n);
     enum code rc = gather(c, words, n * sizeof *words, all, e);
