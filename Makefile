@@ -200,9 +200,7 @@ test: $(if $(filter %.sh,$(TESTS)),$(PROGRAMS)) $(call test_programs,$(TESTS)) #
 test-all: $(PROGRAMS) $(call test_programs,$(TESTS_ALL)) ## and the slow ones, ENGRAM_TEST_ALL=1 in their environment
 	@ENGRAM_TEST_ALL=1 $(call run_tests,$(TESTS_ALL))
 
-simulate: $(B)/tests/core/simulate ## the coordinator in a simulated world: SEED=n EVENTS=m
-	@$< $(SEED) $(EVENTS)
-
+simulate: $(B)/tests/core/simulate ; @$< $(SEED) $(EVENTS) ## the coordinator in a simulated world: SEED=n EVENTS=m
 demo: all ## Storybook end to end
 	@ENGRAM_BIN=$(abspath $(BIN)) examples/storybook/demo.sh
 
