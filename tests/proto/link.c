@@ -102,11 +102,11 @@ static void asking(void)
 {
     struct message r;
     struct err e;
-    struct link_options o = {.endpoint = endpoint, .timeout_ms = 200, .tries = 4};
+    struct link_options o = {.endpoint = endpoint, .timeout_ms = 200, .tries = 12};
     struct msg_worker_hello hello = {
         .name = "group-1", .nonce = hash_bytes("n", 1), .ranks = 2, .host = "h"};
     struct link_options worker = {
-        .endpoint = endpoint, .timeout_ms = 500, .tries = 2, .hello = &hello};
+        .endpoint = endpoint, .timeout_ms = 5000, .tries = 2, .hello = &hello};
 
     place("none");
     is_code(ask(&o, &r, &e), ERR_ENVIRONMENT, NULL, "nobody there is told at once");
