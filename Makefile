@@ -29,6 +29,7 @@ MAKEFLAGS += --no-builtin-rules --jobs=$(JOBS)
 
 # ---- dependencies and probes: asked once, kept in $(B)/found.mk; `make info` asks again ------------------------------
 
+ROOMS := cli workers coordinator pipeline proto base
 DEPS_STAMP := $(BUILD)/.deps-$(firstword $(shell sha256sum .ci/deps))
 FOUND := $(B)/found.mk
 PKG_base := libcrypto
@@ -38,25 +39,6 @@ PKG_coordinator := sqlite3 jansson libfyaml libpcre2-8
 PKG_cli := libfyaml jansson
 PKG_workers := libfyaml jansson
 
-define PROBE
-set -e; mkdir -p $(@D); out=$@.new; : >$$out
-pkg() { pkg-config --print-errors --exists $$2 || { echo 'run: make deps' >&2; exit 4; }
-	echo "PKG_CFLAGS += $$(pkg-config --cflags $$2 | sed 's/-I/-isystem /g')" >>$$out; echo "LIBS_$$1 := $$(pkg-config --libs $$2)" >>$$out; }
-$(foreach r,base proto pipeline coordinator cli workers,pkg $r '$(PKG_$r)';)
-if command -v $(MPICC) >/dev/null; then
-	echo "MPI := $$(command -v $(MPICC))"
-	echo "MPI_CFLAGS := $$($(MPICC) --showme:compile | sed 's/-I/-isystem /g')"; echo "LIBS_workers += $$($(MPICC) --showme:link)"
-fi >>$$out
-nvcc=$$(command -v $(NVCC) || ls $${CUDA_HOME:-/usr/local/cuda}/bin/nvcc 2>/dev/null || true)
-[ -z "$$nvcc" ] || echo "CUDA_FOUND := $$nvcc" >>$$out
-arch=; [ "$$(uname -m)" != x86_64 ] || arch=x86-64
-if [ -n "$$arch" ] && for f in avx2 fma bmi2 f16c movbe; do grep -qm1 "^flags.* $$f " /proc/cpuinfo || exit 1; done
-then arch=x86-64-v3; fi
-echo "CPU_ARCH ?= $$arch" >>$$out
-mv $$out $@
-endef
-export PROBE_TEXT = $(PROBE)
-
 FREE_GOALS := help fmt clean deps lint-quick
 ifneq ($(filter-out $(FREE_GOALS),$(or $(MAKECMDGOALS),all)),)
 include $(FOUND)
@@ -64,8 +46,8 @@ endif
 ifeq ($(MAKE_RESTARTS)$(filter info,$(MAKECMDGOALS)),info)
 $(FOUND): FORCE
 endif
-$(FOUND): Makefile | $(DEPS_STAMP)
-	@bash -c "$$PROBE_TEXT"
+$(FOUND): Makefile .ci/probe | $(DEPS_STAMP)
+	@MPICC='$(MPICC)' NVCC='$(NVCC)' .ci/probe $@ $(foreach r,$(ROOMS),$(if $(PKG_$r),$r='$(PKG_$r)'))
 
 # DEPS=0: the check is skipped, for machines with other package managers.
 $(DEPS_STAMP):
@@ -74,7 +56,6 @@ $(DEPS_STAMP):
 
 # ---- sources ---------------------------------------------------------------------------------------------------------
 
-ROOMS := cli workers coordinator pipeline proto base
 KNOWS_proto := base
 KNOWS_pipeline := base
 KNOWS_coordinator := proto base
@@ -207,7 +188,7 @@ demo: all ## Storybook end to end
 bench: $(patsubst %.c,$(B)/%,$(filter bench/%,$(OWN_C))) all ## measurements of bench/
 	@set -e; for b in $(patsubst %.c,$(B)/%,$(filter bench/%,$(OWN_C))); do echo "== $$b"; $$b; done
 
-SHELL_FILES = $(filter %.sh,$(TREE)) $(wildcard .ci/deps .ci/run tests/run slurm/*.sh slurm/*.sbatch examples/storybook/*.sh)
+SHELL_FILES = $(filter %.sh,$(TREE)) $(wildcard .ci/deps .ci/probe .ci/run tests/run slurm/*.sh slurm/*.sbatch examples/storybook/*.sh)
 FORMATTED = $(filter %.c %.cu,$(TREE))
 lint-quick: ## shellcheck and the format of every .c and .cu
 	@shellcheck -x $(SHELL_FILES)
