@@ -143,7 +143,7 @@ struct value layer_clip(struct net n, struct clip_layers c, struct value x)
 
         h = layer_layer_norm(l, "layer_norm2", x, c.eps);
         h = op_unary(n.g, layer_linear(mlp, "fc1", h, c.intermediate), act);
-        x = op_add(n.g, x, layer_linear(mlp, "fc2", h, C));
+        x = graph_boundary(n.g, op_add(n.g, x, layer_linear(mlp, "fc2", h, C)));
     }
     return x;
 }

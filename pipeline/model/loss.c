@@ -63,6 +63,7 @@ static enum code build(struct loss_graph *l, const float *kv, const float *extra
     if (!space) return err_set(e, ERR_NOMEM, "no memory to build the loss");
     struct value *weight = space, *projected = space + n_kv, *wrt = space + 2 * n_kv;
     int n = 0;
+    if (l->shape.recompute) graph_recompute(l->g);
     forward(l, kv, extra, weight, projected, wrt, &n);
     enum code rc = graph_backward(l->g, l->loss, wrt, n, l->gradient, e);
     free(space);

@@ -28,6 +28,7 @@ struct loss_shape {
     int length;                        /* ids per prompt */
     int n_extra;                       /* rows of `extra`; ids vocab .. vocab + n_extra - 1. 0: none */
     int detach_first;                  /* 1: no gradient through token 0 of K and V */
+    int recompute;                     /* 1: forward values are made again in backward: same bytes, less memory, more time */
     int skip_kv, skip_extra;           /* 1: this gradient is not wanted (all rows frozen, say) and not computed */
 };
 

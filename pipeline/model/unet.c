@@ -7,7 +7,10 @@
  *
  * K and V of the text come from outside, in order of use (kv.h), so this file knows no K/V weight. Easy to get wrong:
  * the transformer's group norm has eps 1e-6 and all others norm_eps; a level with transformers pushes the
- * transformer's output; sides that do not halve are met again by upsampling to the size of the next skip. */
+ * transformer's output; sides that do not halve are met again by upsampling to the size of the next skip.
+ *
+ * What is alive across blocks (results of resnets, of transformer blocks, skips) is a graph_boundary: a training that is short
+ * of memory keeps these and makes the rest again. */
 #include "base/arena.h"
 #include "pipeline/model/layers.h"
 #include "pipeline/model/networks.h"
@@ -19,6 +22,7 @@
 #define LAYER_NORM_EPS 1e-5f
 
 struct unet {
+    struct graph *g;
     const struct unet_config *c;
     struct value time;      /* silu of the time embedding [N, 4*C0]: every resnet wants it */
     const struct value *kv; /* K of the next cross-attention, then its V */
@@ -45,7 +49,7 @@ static struct value block(struct unet *u, struct net n, struct value x, int head
 
     h = layer_layer_norm(n, "norm3", x, LAYER_NORM_EPS);
     h = op_geglu(n.g, layer_linear(ff, "0.proj", h, 8 * C));
-    return op_add(n.g, x, layer_linear(ff, "2", h, C));
+    return graph_boundary(n.g, op_add(n.g, x, layer_linear(ff, "2", h, C)));
 }
 
 /* proj_in and proj_out are 1x1 convolutions in SD 1 and linear layers in SD 2: on [N,H*W,C] the same thing. */
@@ -56,19 +60,19 @@ static struct value transformer(struct unet *u, struct net n, struct value x, in
     for (int i = 0; i < u->c->depth[level]; i++)
         h = block(u, net_at(n, "transformer_blocks.%d", i), h, u->c->heads[level]);
     h = layer_linear(n, "proj_out", h, channels_of(n, x));
-    return op_add(n.g, x, image_of(n, h, x));
+    return graph_boundary(n.g, op_add(n.g, x, image_of(n, h, x)));
 }
 
 static struct value resnet(const struct unet *u, struct net n, struct value x, int level)
 {
     struct resnet r = {
         .out = u->c->channels[level], .groups = u->c->norm_groups, .eps = u->c->norm_eps};
-    return layer_resnet(n, r, x, u->time);
+    return graph_boundary(n.g, layer_resnet(n, r, x, u->time));
 }
 
 static struct value push(struct unet *u, struct value x)
 {
-    return u->skip[u->n_skips++] = x;
+    return u->skip[u->n_skips++] = graph_boundary(u->g, x);
 }
 static struct value pop(struct unet *u)
 {
@@ -105,7 +109,8 @@ static struct value up_level(struct unet *u, struct net n, struct value x, int i
     }
     if (i == u->c->levels - 1) return x;
     struct value next = u->skip[u->n_skips - 1];
-    return layer_upsample(n, x, graph_dim(n.g, next, 1), graph_dim(n.g, next, 2));
+    x = layer_upsample(n, x, graph_dim(n.g, next, 1), graph_dim(n.g, next, 2));
+    return graph_boundary(n.g, x);
 }
 
 /* linear_1, silu, linear_2; then the silu that every resnet begins with, once for all. */
@@ -121,7 +126,7 @@ struct value unet_build(struct graph *g, const struct unet_config *c, struct wei
     struct net n = {.g = g, .w = w};
     int n_skips = 1;
     for (int i = 0; i < c->levels; i++) n_skips += c->layers[i] + 1;
-    struct unet u = {.c = c, .kv = kv, .skip = mem_alloc((size_t)n_skips, sizeof *u.skip)};
+    struct unet u = {.g = g, .c = c, .kv = kv, .skip = mem_alloc((size_t)n_skips, sizeof *u.skip)};
     if (!u.skip) return graph_fail(g, ERR_NOMEM, "no memory to build the UNet");
 
     u.time = time_embedding(net_at(n, "time_embedding"), time, 4 * (int64_t)c->channels[0]);

@@ -6,6 +6,11 @@
  *
  * Order is part of the result (invariant 4): a tensor used several times adds its gradients newest use first,
  * within one node by input. Gradients are ordinary values, shared freely, since no node writes its inputs.
+ *
+ * Recomputation (graph_recompute): boundaries cut the forward nodes into segments, each ending with the node that makes one.
+ * While the gradients of a segment are appended, `again` stands for its inner values: a copy of the node that makes one,
+ * appended when first read. Values of other segments (boundaries, skips, the time embedding) are read where they are. No
+ * gradient is added in another order, so the sums are the same.
  */
 #include "pipeline/tensor/graph.h"
 #include "pipeline/tensor/ops.h"
@@ -17,6 +22,9 @@ struct backward {
     int n;                 /* tensors when backward began; gradients themselves lie above */
     unsigned char *wanted; /* owned, n */
     struct value *grad;    /* owned, n; VALUE_NONE: none received yet */
+    int32_t *segment;      /* owned, per forward node; NULL: nothing is made again */
+    struct value *copy;    /* owned, n: what stands for an inner value; VALUE_NONE: not made yet */
+    int32_t now; /* the segment whose gradients are being appended; -1: the last, all there */
 };
 
 static int wants(const struct backward *b, struct value x)
@@ -41,11 +49,42 @@ static void refuse(struct backward *b, const struct node *n, int i, const char *
                why);
 }
 
+static struct value again(struct backward *b, struct value x);
+
+static void node_again(struct backward *b, int i)
+{
+    const struct node old = *graph_node(b->g, i); /* a copy: the list moves while it grows */
+    struct node n = old;
+    unsigned outputs = 0;
+    for (int j = 0; j < NODE_INPUTS; j++) n.in[j] = again(b, old.in[j]);
+    for (int j = 0; j < NODE_OUTPUTS; j++) outputs |= (unsigned)value_is(old.out[j]) << j;
+    graph_add(b->g, &n, outputs);
+    for (int j = 0; j < NODE_OUTPUTS; j++)
+        if (value_is(old.out[j])) b->copy[old.out[j].v] = n.out[j];
+}
+
+/* What a gradient of this segment reads for x: x itself, or a copy of it. */
+static struct value again(struct backward *b, struct value x)
+{
+    if (!b->segment || !value_is(x) || x.v >= b->n) return x;
+    const struct tensor *t = graph_tensor(b->g, x);
+    if (t->node < 0 || t->boundary || t->kept || b->segment[t->node] != b->now) return x;
+    if (!value_is(b->copy[x.v])) node_again(b, t->node);
+    return b->copy[x.v];
+}
+
+/* The one door by which gradient nodes enter. */
+static void append(struct backward *b, struct node *n, unsigned outputs)
+{
+    for (int j = 0; j < NODE_INPUTS; j++) n->in[j] = again(b, n->in[j]);
+    graph_add(b->g, n, outputs);
+}
+
 static struct value push(struct backward *b, enum op op, struct value a, struct value c,
                          struct value d, struct value e, union attr attr)
 {
     struct node n = {.op = op, .in = {a, c, d, e}, .attr = attr};
-    graph_add(b->g, &n, 1);
+    append(b, &n, 1);
     return n.out[0];
 }
 
@@ -127,7 +166,7 @@ static void d_attention(struct backward *b, const struct node *n, struct value d
         .op = OP_attention_dx, .in = {dy, n->in[0], n->in[1], n->in[2]}, .attr = n->attr};
     unsigned outputs = 0;
     for (int i = 0; i < 3; i++) outputs |= (unsigned)wants(b, n->in[i]) << i;
-    graph_add(b->g, &d, outputs);
+    append(b, &d, outputs);
     for (int i = 0; i < 3; i++) give(b, n->in[i], d.out[i]);
 }
 
@@ -270,11 +309,36 @@ static void run_backward(struct backward *b, struct value loss, const struct val
     spread_wants(b, n_nodes);
     if (wants(b, loss))
         b->grad[loss.v] = graph_constant(b->g, "ones", graph_shape(b->g, loss), 1.0f);
-    for (int i = n_nodes - 1; i >= 0 && !b->g->error.code; i--) node_backward(b, i);
+    for (int i = n_nodes - 1; i >= 0 && !b->g->error.code; i--) {
+        if (b->segment) b->now = b->segment[i] == b->segment[n_nodes - 1] ? -1 : b->segment[i];
+        node_backward(b, i);
+    }
     for (int i = 0; i < n && !b->g->error.code; i++) {
         grads[i] = b->grad[wrt[i].v];
         if (value_is(grads[i])) graph_keep(b->g, grads[i]);
     }
+}
+
+static int makes_boundary(const struct graph *g, const struct node *n)
+{
+    for (int j = 0; j < NODE_OUTPUTS; j++)
+        if (value_is(n->out[j]) && graph_tensor(g, n->out[j])->boundary) return 1;
+    return 0;
+}
+
+static enum code cut_segments(struct backward *b)
+{
+    int n_nodes = b->g->n_nodes;
+    b->segment = mem_alloc((size_t)n_nodes + 1, sizeof *b->segment);
+    b->copy = mem_alloc((size_t)b->n, sizeof *b->copy);
+    if (!b->segment || !b->copy) return ERR_NOMEM;
+    int32_t at = 0;
+    for (int i = 0; i < n_nodes; i++) {
+        b->segment[i] = at;
+        at += makes_boundary(b->g, graph_node(b->g, i));
+    }
+    for (int i = 0; i < b->n; i++) b->copy[i] = VALUE_NONE;
+    return OK;
 }
 
 enum code graph_backward(struct graph *g, struct value loss, const struct value *wrt, int n,
@@ -287,7 +351,7 @@ enum code graph_backward(struct graph *g, struct value loss, const struct value 
     struct backward b = {.g = g, .n = g->n_tensors};
     b.wanted = mem_alloc((size_t)b.n, sizeof *b.wanted);
     b.grad = mem_alloc((size_t)b.n, sizeof *b.grad);
-    if (b.wanted && b.grad) {
+    if (b.wanted && b.grad && (!g->recompute || !cut_segments(&b))) {
         for (int i = 0; i < b.n; i++) b.grad[i] = VALUE_NONE;
         run_backward(&b, loss, wrt, n, grads);
     } else {
@@ -295,5 +359,7 @@ enum code graph_backward(struct graph *g, struct value loss, const struct value 
     }
     free(b.wanted);
     free(b.grad);
+    free(b.segment);
+    free(b.copy);
     return graph_finish(g, e);
 }

@@ -177,6 +177,17 @@ void graph_keep(struct graph *g, struct value x)
     else g->tensors[x.v].kept = 1;
 }
 
+struct value graph_boundary(struct graph *g, struct value x)
+{
+    if (!g->error.code && value_is(x)) g->tensors[x.v].boundary = 1;
+    return x;
+}
+
+void graph_recompute(struct graph *g)
+{
+    g->recompute = 1;
+}
+
 int graph_nodes(const struct graph *g)
 {
     return g->n_nodes;

@@ -19,6 +19,7 @@ struct graph {
     struct node *nodes;              /* owned; likewise */
     int n_tensors, room_tensors;
     int n_nodes, room_nodes;
+    int recompute;                   /* graph_backward keeps boundaries only */
     struct err error;                /* the first mistake; code OK while there is none */
 };
 

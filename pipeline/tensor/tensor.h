@@ -94,6 +94,7 @@ struct tensor {
     const void *data;          /* TENSOR_PARAM: borrowed from the caller; else NULL */
     int trained;               /* TENSOR_PARAM: a gradient is wanted */
     int kept;                  /* readable after the run */
+    int boundary;              /* graph_boundary */
     int32_t node;              /* TENSOR_TEMP: which node makes it; else -1 */
     int32_t root;              /* the tensor whose memory this shares (reshape); itself otherwise */
 };
@@ -118,6 +119,14 @@ void graph_keep(struct graph *g, struct value x);           /* x can be read aft
 struct value graph_fail(struct graph *g, enum code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 enum code graph_finish(struct graph *g, struct err *e);     /* OK, or the first mistake */
+
+/* Recomputation: backward reads many values that forward made, and all of them live until then. A model marks the few that
+ * are worth keeping (the input of each block; returns x), which cuts the list of nodes into segments. On a graph that was
+ * told to recompute, graph_backward makes the other values of a segment again, by copies of their nodes in front of the
+ * gradients that read them; the last segment's are still there. The same kernels on the same bytes: every gradient is equal
+ * byte for byte, memory is that of the boundaries and of one segment, and time is almost one forward more. */
+struct value graph_boundary(struct graph *g, struct value x);
+void graph_recompute(struct graph *g);                      /* before graph_backward */
 
 /* Appends nodes that compute d(sum of loss)/d(wrt[i]) into grads[i], which are kept. A wrt that loss does not depend
  * on gets VALUE_NONE. wrt may be inputs (F32), trained params or temporaries. */
