@@ -45,6 +45,9 @@ int64_t stored_count(const struct stored *t);
 enum code stored_to_float(const struct stored *t, float *out, struct err *e);
 enum code stored_to_int(const struct stored *t, int64_t *out, struct err *e);        /* integer types and BOOL */
 
+/* Float32 as F32, F16 or BF16, to nearest even; what is too large becomes an infinity. A NaN stays one. */
+void stored_from_float(enum stored_dtype dtype, const float *from, int64_t n, void *out);
+
 /* Writing: the same bytes for the same entries (sorted as the reference writer does). Durable (base/file.h). */
 struct stored_entry {
     const char *name;
@@ -57,5 +60,17 @@ enum code safetensors_write(const char *path, const struct stored_entry *entry, 
                             const char *const *metadata /* key, value, ..., NULL */, struct err *e);
 enum code safetensors_encode(const struct stored_entry *entry, size_t n, const char *const *metadata,
                              struct bytes *out, struct err *e);
+
+/* The same for tensors that are made while they are written, so that a checkpoint of gigabytes needs a megabyte here: all
+ * entries' data is ignored, make(self, t, first, n, out) gives elements [first, first + n) of t, one of the entries handed in. */
+struct stored_maker {
+    enum code (*make)(void *self, const struct stored_entry *t, int64_t first, int64_t n, void *out, struct err *e);
+    void *self;
+};
+enum code safetensors_stream(const char *path, const struct stored_entry *entry, size_t n,
+                             const char *const *metadata, const struct stored_maker *maker, struct err *e);
+/* How many bytes each of the three makes. */
+enum code safetensors_bytes(const struct stored_entry *entry, size_t n, const char *const *metadata, uint64_t *bytes,
+                            struct err *e);
 
 #endif

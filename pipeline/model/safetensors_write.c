@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PIECE ((size_t)1 << 20) /* made at once; a multiple of every type */
+
 /* Indexed by enum stored_dtype. `order` is the reference's: higher is written earlier. */
 static const struct {
     const char *name;
@@ -85,44 +87,85 @@ free_root:
     return rc;
 }
 
-static enum code assemble(const struct stored_entry *const *order, size_t n, const char *header,
-                          struct bytes *out, struct err *e)
+/* Everything but the tensors' own bytes. */
+struct layout {
+    const struct stored_entry **order; /* owned */
+    size_t n, head_bytes;
+    uint8_t *head; /* owned: length, JSON, padding */
+    uint64_t total;
+};
+
+static void layout_fini(struct layout *l)
 {
-    size_t length = strlen(header), padded = (length + 7) / 8 * 8, total = 8 + padded;
-    uint8_t *to;
-    for (size_t i = 0; i < n; i++) total += entry_bytes(order[i]);
-    out->data = mem_alloc(total, 1);
-    if (!out->data) return err_set(e, ERR_NOMEM, "no memory to write %zu bytes of tensors", total);
-    out->n = total;
-    for (int i = 0; i < 8; i++) out->data[i] = (uint8_t)((uint64_t)padded >> (8 * i));
-    memcpy(out->data + 8, header, length);
-    memset(out->data + 8 + length, ' ', padded - length);
-    to = out->data + 8 + padded;
+    free(l->order);
+    free(l->head);
+    *l = (struct layout){0};
+}
+
+static enum code frame_header(struct layout *l, const char *text, struct err *e)
+{
+    size_t length = strlen(text), padded = (length + 7) / 8 * 8;
+    l->head_bytes = 8 + padded;
+    l->head = mem_alloc(l->head_bytes, 1);
+    if (!l->head) return err_set(e, ERR_NOMEM, "no memory for a safetensors header");
+    for (int i = 0; i < 8; i++) l->head[i] = (uint8_t)((uint64_t)padded >> (8 * i));
+    memcpy(l->head + 8, text, length);
+    memset(l->head + 8 + length, ' ', padded - length);
+    return OK;
+}
+
+static enum code layout_make(struct layout *l, const struct stored_entry *entry, size_t n,
+                             const char *const *metadata, struct err *e)
+{
+    char *text = NULL;
+    *l = (struct layout){.n = n, .order = mem_alloc(n + 1, sizeof(void *))};
+    if (!l->order) return err_set(e, ERR_NOMEM, "no memory to order %zu tensors", n);
     for (size_t i = 0; i < n; i++) {
-        size_t bytes = entry_bytes(order[i]);
-        if (bytes) memcpy(to, order[i]->data, bytes);
-        to += bytes;
+        assert(entry[i].dtype < STORED_OTHER && entry[i].rank <= STORED_RANK);
+        l->order[i] = &entry[i];
     }
+    qsort(l->order, n, sizeof(void *), by_reference);
+    enum code rc = header_text(l->order, n, metadata, &text, e);
+    if (!rc) rc = frame_header(l, text, e);
+    l->total = l->head_bytes;
+    for (size_t i = 0; i < n; i++) l->total += entry_bytes(&entry[i]);
+    free(text);
+    if (rc) layout_fini(l);
+    return rc;
+}
+
+enum code safetensors_bytes(const struct stored_entry *entry, size_t n, const char *const *metadata,
+                            uint64_t *bytes, struct err *e)
+{
+    struct layout l;
+    enum code rc = layout_make(&l, entry, n, metadata, e);
+    if (rc) return rc;
+    *bytes = l.total;
+    layout_fini(&l);
     return OK;
 }
 
 enum code safetensors_encode(const struct stored_entry *entry, size_t n,
                              const char *const *metadata, struct bytes *out, struct err *e)
 {
-    enum code rc;
-    char *header = NULL;
-    const struct stored_entry **order = mem_alloc(n + 1, sizeof(void *));
+    struct layout l;
     *out = (struct bytes){0};
-    if (!order) return err_set(e, ERR_NOMEM, "no memory to order %zu tensors", n);
-    for (size_t i = 0; i < n; i++) {
-        assert(entry[i].dtype < STORED_OTHER && entry[i].rank <= STORED_RANK);
-        order[i] = &entry[i];
+    enum code rc = layout_make(&l, entry, n, metadata, e);
+    if (rc) return rc;
+    uint8_t *to = mem_alloc((size_t)l.total, 1);
+    if (to) {
+        *out = (struct bytes){to, (size_t)l.total};
+        memcpy(to, l.head, l.head_bytes);
+        to += l.head_bytes;
+    } else {
+        rc = err_set(e, ERR_NOMEM, "no memory to write %zu bytes of tensors", (size_t)l.total);
     }
-    qsort(order, n, sizeof(void *), by_reference);
-    rc = header_text(order, n, metadata, &header, e);
-    if (!rc) rc = assemble(order, n, header, out, e);
-    free(header);
-    free(order);
+    for (size_t i = 0; !rc && i < n; i++) {
+        size_t bytes = entry_bytes(l.order[i]);
+        if (bytes) memcpy(to, l.order[i]->data, bytes);
+        to += bytes;
+    }
+    layout_fini(&l);
     return rc;
 }
 
@@ -134,5 +177,49 @@ enum code safetensors_write(const char *path, const struct stored_entry *entry, 
     if (rc) return rc;
     rc = file_write(path, b.data, b.n, e);
     free(b.data);
+    return rc;
+}
+
+/* ---- tensors made on the way ---------------------------------------------------------------------------------------- */
+
+static enum code stream_tensor(struct file_new *f, const struct stored_entry *t,
+                               const struct stored_maker *maker, uint8_t *piece, struct err *e)
+{
+    size_t each = (size_t)kinds[t->dtype].bytes;
+    int64_t count = (int64_t)(entry_bytes(t) / each), most = (int64_t)(PIECE / each), n;
+    enum code rc = OK;
+    for (int64_t at = 0; !rc && at < count; at += n) {
+        n = count - at < most ? count - at : most;
+        rc = maker->make(maker->self, t, at, n, piece, e);
+        if (!rc) rc = file_add(f, piece, (size_t)n * each, e);
+    }
+    return rc;
+}
+
+static enum code stream_layout(const char *path, const struct layout *l,
+                               const struct stored_maker *maker, uint8_t *piece, struct err *e)
+{
+    struct file_new f;
+    enum code rc = file_begin(&f, path, e);
+    if (rc) return rc;
+    rc = file_add(&f, l->head, l->head_bytes, e);
+    for (size_t i = 0; !rc && i < l->n; i++) rc = stream_tensor(&f, l->order[i], maker, piece, e);
+    if (!rc) rc = file_commit(&f, path, e);
+    file_abandon(&f);
+    return rc;
+}
+
+enum code safetensors_stream(const char *path, const struct stored_entry *entry, size_t n,
+                             const char *const *metadata, const struct stored_maker *maker,
+                             struct err *e)
+{
+    struct layout l;
+    enum code rc = layout_make(&l, entry, n, metadata, e);
+    if (rc) return rc;
+    uint8_t *piece = mem_alloc(PIECE, 1);
+    rc = piece ? stream_layout(path, &l, maker, piece, e)
+               : err_set(e, ERR_NOMEM, "no memory to write %s", path);
+    free(piece);
+    layout_fini(&l);
     return rc;
 }

@@ -5,6 +5,7 @@
  */
 #include "pipeline/model/safetensors.h"
 
+#include <assert.h>
 #include <string.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
@@ -77,5 +78,51 @@ enum code stored_to_int(const struct stored *t, int64_t *out, struct err *e)
     case STORED_U8: EACH(uint8_t, out[i] = v);
     case STORED_BOOL: EACH(uint8_t, out[i] = v != 0);
     default: return err_set(e, ERR_INPUT, "tensor %.160s does not hold integers", t->name);
+    }
+}
+
+static uint32_t bits_of_float(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+/* value >> shift, to nearest even. shift 1 to 31. */
+static uint32_t shifted(uint32_t value, int shift)
+{
+    uint32_t half = UINT32_C(1) << (shift - 1), odd = value >> shift & 1;
+    return (value + half - 1 + odd) >> shift;
+}
+
+static uint16_t half_of_float(float f)
+{
+    uint32_t bits = bits_of_float(f), sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
+    if (rest > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | (rest >> 13 & 0x3ffu)); /* NaN */
+    if (rest >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* 65520 and more: infinity */
+    if (rest >= 0x38800000u) return (uint16_t)(sign | shifted(rest - (112u << 23), 13));
+    if (rest < 0x33000000u) return (uint16_t)sign; /* below half of the smallest */
+    int shift = 126 - (int)(rest >> 23);           /* subnormal: in units of 2^-24 */
+    return (uint16_t)(sign | shifted((rest & 0x7fffffu) | 0x800000u, shift));
+}
+
+static uint16_t bfloat_of_float(float f)
+{
+    uint32_t bits = bits_of_float(f);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(bits >> 16 | 0x40u); /* NaN */
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+}
+
+void stored_from_float(enum stored_dtype dtype, const float *from, int64_t n, void *out)
+{
+    uint8_t *to = out;
+    assert(dtype == STORED_F32 || dtype == STORED_F16 || dtype == STORED_BF16);
+    if (dtype == STORED_F32) {
+        if (n) memcpy(to, from, (size_t)n * sizeof *from);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++, to += 2) {
+        uint16_t v = dtype == STORED_F16 ? half_of_float(from[i]) : bfloat_of_float(from[i]);
+        memcpy(to, &v, sizeof v);
     }
 }

@@ -150,6 +150,17 @@ const struct stored *weights_find(const struct weights *w, const char *name)
     return s ? s->stored : NULL;
 }
 
+size_t weights_count(const struct weights *w)
+{
+    return w->n;
+}
+
+const struct stored *weights_at(const struct weights *w, size_t i, const char **name)
+{
+    *name = w->slot[i].name;
+    return w->slot[i].stored;
+}
+
 /* ---- the hash ------------------------------------------------------------------------------------------------------- */
 
 static char *stored_shape(const struct stored *t, char out[160])

@@ -21,6 +21,10 @@ void weights_close(struct weights *w);
 struct hash weights_hash(const struct weights *w);
 const struct stored *weights_find(const struct weights *w, const char *name);      /* NULL: absent */
 
+/* All of them by number, in byte order of the names that weights_find knows. */
+size_t weights_count(const struct weights *w);
+const struct stored *weights_at(const struct weights *w, size_t i, const char **name);
+
 /* Params for a graph. `name` is a printf-style tensor name. All are frozen. */
 struct value weights_param(struct weights *w, struct graph *g, struct shape shape, const char *name, ...)
     __attribute__((format(printf, 4, 5)));

@@ -243,6 +243,49 @@ static void writes(void)
        "a name that is not UTF-8 is not written");
 }
 
+/* Element i is 3 i + 1. Counts the calls; may fail in one. */
+struct making {
+    int calls, fails_at;
+};
+
+static enum code make_numbers(void *self, const struct stored_entry *t, int64_t first, int64_t n,
+                              void *out, struct err *e)
+{
+    struct making *m = self;
+    int32_t *to = out;
+    if (++m->calls == m->fails_at) return err_set(e, ERR_CANCELLED, "%s: enough", t->name);
+    for (int64_t i = 0; i < n; i++) to[i] = (int32_t)(3 * (first + i) + 1);
+    return OK;
+}
+
+static void writes_what_is_made_on_the_way(void)
+{
+    enum { N = 700001 }; /* 2.7 MiB: three pieces, the last one short */
+    static int32_t numbers[N];
+    struct making made = {0};
+    struct stored_maker maker = {make_numbers, &made};
+    struct stored_entry entry[2] = {{"a", STORED_I32, 1, {N}, numbers},
+                                    {"b", STORED_I32, 2, {1, 1}, numbers}};
+    struct bytes want, got;
+    struct err e;
+    uint64_t bytes = 0;
+    for (int i = 0; i < N; i++) numbers[i] = 3 * i + 1;
+    is_code(safetensors_encode(entry, 2, NULL, &want, &e), OK, &e, "numbers from memory");
+    is_code(safetensors_bytes(entry, 2, NULL, &bytes, &e), OK, &e, "a file is measured");
+    is_int(bytes, want.n, "to the byte");
+    is_code(safetensors_stream(inside("made"), entry, 2, NULL, &maker, &e), OK, &e,
+            "numbers that are made on the way");
+    is_int(made.calls, 4, "piece by piece");
+    is_code(file_read(inside("made"), 1 << 24, &got, &e), OK, &e, "are read again");
+    ok(got.n == want.n && !memcmp(got.data, want.data, got.n), "and are the same bytes");
+    free(got.data);
+    free(want.data);
+    made = (struct making){.fails_at = 2};
+    is_code(safetensors_stream(inside("broken"), entry, 2, NULL, &maker, &e), ERR_CANCELLED, &e,
+            "a failure on the way");
+    ok(!file_exists(inside("broken")), "leaves no file");
+}
+
 /* Where jansson cannot copy a key it speaks of bad syntax instead of memory; the file is refused all the same. */
 static void survives_no_memory(void)
 {
@@ -273,6 +316,7 @@ int main(void)
     same_bytes("tests/golden/classic/model/text_encoder/model.safetensors");
     same_bytes("tests/golden/storybook/model/vae/diffusion_pytorch_model.safetensors");
     writes();
+    writes_what_is_made_on_the_way();
     json_memory_fails_too();
     survives_no_memory();
     return done_testing();

@@ -67,6 +67,29 @@ static void converts(enum stored_dtype dtype, const void *from, size_t bytes, in
     for (int i = 0; i < n; i++) ok(!rc && (double)v[i] == want[i], "  integer %d", i);
 }
 
+/* Each value and the midpoint to the next one: itself, then the even of the two, also an ulp to either side. */
+static void rounds_to(enum stored_dtype dtype, double (*slow)(unsigned), unsigned infinity,
+                      const char *name)
+{
+    int wrong = 0;
+    for (unsigned h = 0; h < infinity; h++) {
+        double low = slow(h), high = h + 1 < infinity ? slow(h + 1) : 2 * low - slow(h - 1);
+        float middle = (float)((low + high) / 2);
+        float from[4] = {(float)low, middle, nextafterf(middle, 0), nextafterf(middle, INFINITY)};
+        unsigned want[4] = {h, h + (h & 1), h, h + 1};
+        uint16_t got[4], negative[4];
+        stored_from_float(dtype, from, 4, got);
+        for (int i = 0; i < 4; i++) from[i] = -from[i];
+        stored_from_float(dtype, from, 4, negative);
+        for (int i = 0; i < 4; i++)
+            wrong += got[i] != want[i] || negative[i] != (want[i] | 0x8000u);
+    }
+    is_int(wrong, 0, "floats become %s, to nearest even, beyond the last one infinity", name);
+    uint16_t nan;
+    stored_from_float(dtype, &(float){NAN}, 1, &nan);
+    ok(isnan(slow(nan)), "a NaN stays a NaN in %s", name);
+}
+
 int main(void)
 {
     static const float f32[] = {1.5f, -0.0f, 3e38f, 1e-45f};
@@ -83,6 +106,8 @@ int main(void)
     float f;
     all_sixteen_bits(STORED_F16, slow_half, "F16");
     all_sixteen_bits(STORED_BF16, slow_bfloat, "BF16");
+    rounds_to(STORED_F16, slow_half, 0x7c00, "F16");
+    rounds_to(STORED_BF16, slow_bfloat, 0x7f80, "BF16");
     converts(STORED_F32, f32, sizeof f32, 4, (double[]){1.5, -0.0, (double)3e38f, (double)1e-45f},
              "F32");
     converts(STORED_F64, f64, sizeof f64, 4, f64_want, "F64");
