@@ -36,7 +36,7 @@ PKG_base := libcrypto
 PKG_proto := libzmq msgpack
 PKG_pipeline := openblas libpng libjpeg libwebp libexif libfyaml jansson libpcre2-8
 PKG_coordinator := sqlite3 jansson libfyaml libpcre2-8
-PKG_cli := libfyaml jansson
+PKG_cli := libfyaml jansson libcurl
 PKG_workers := libfyaml jansson
 
 FREE_GOALS := help fmt clean deps lint-quick

@@ -1,6 +1,7 @@
 /* learn.c - `engram learn`: check everything here and now, upload, submit, and follow if asked to. All problems of a submission are
  * reported together, and nothing is sent when there is one.
  */
+#include "cli/caption.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
 
@@ -18,6 +19,7 @@
 struct learning {
     const char *lineage, *token, *class_word, *kind, *config, *dir;
     struct words set, preview;
+    struct caption_wish caption;
     int wait, no_evaluate;
     struct settings settings;
     const char *settings_json;
@@ -97,6 +99,17 @@ static void check_captions(struct learning *l)
     tokenizer_close(k);
 }
 
+/* A caption that nobody wrote is said. */
+static void say_caption(const struct learning *l, int i)
+{
+    const char *path = l->concept.image[i].path, *caption = l->concept.image[i].caption;
+    enum caption_source source = l->concept.image[i].caption_source;
+    if (source == CAPTION_CLASS)
+        cli_say("note: %s has no caption (.txt beside it); using \"%s\"", path, caption);
+    else if (source == CAPTION_COMMAND || source == CAPTION_ENDPOINT)
+        cli_say("note: %s, by the %s: \"%s\"", path, caption_source_name(source), caption);
+}
+
 static void check(struct learning *l)
 {
     struct err e = {0};
@@ -104,15 +117,19 @@ static void check(struct learning *l)
                                 .class_word = l->class_word,
                                 .kind = l->kind,
                                 .least_side = FEWEST_PIXELS};
+    struct captioning asked;
+    if (caption_open(&asked, &l->caption, &e)) {
+        problems_add(&l->problems, e.code, "%s", e.text);
+        return;
+    }
+    o.captioner = caption_captioner(&asked);
     cli_settings(l->config, &l->set, &l->settings, &l->settings_json, &l->arena, &l->problems, &e);
     if (concept_read(l->dir, &o, &l->concept, &l->problems, &e) && !l->problems.n)
         problems_add(&l->problems, e.code, "%s", e.text);
+    caption_close(&asked);
     check_lineage(l);
     check_captions(l);
-    for (int i = 0; i < l->concept.n; i++)
-        if (!l->concept.image[i].caption_from_file && !l->problems.n)
-            cli_say("note: %s has no caption (.txt beside it); using \"%s\"",
-                    l->concept.image[i].path, l->concept.image[i].caption);
+    for (int i = 0; i < l->concept.n && !l->problems.n; i++) say_caption(l, i);
 }
 
 static enum code upload(struct learning *l, struct hash *image, const char **caption, struct err *e)
@@ -189,6 +206,7 @@ static int run(int argc, char **argv)
         {"class", OPTION_TEXT, &l.class_word, "WORD", "what it is, like dog"},
         {"kind", OPTION_TEXT, &l.kind, "KIND",
          "animal, object, scene or style (default: concept.yaml, else object)"},
+        CAPTION_OPTIONS(l.caption),
         {"config", OPTION_TEXT, &l.config, "FILE", "settings in YAML"},
         {"set", OPTION_LIST, &l.set, "KEY=VALUE",
          "one setting, like train.steps=300; may be repeated"},
@@ -240,8 +258,11 @@ const struct verb verb_learn = {
                 "kind from photos/mug/concept.yaml\n"
                 "  engram learn --lineage pets --token '<ink>' --class painting --kind style "
                 "scans/ink --set train.steps=300\n",
-    .more = "DIR holds PNG, JPEG or WebP images; x.txt beside x.jpg is its caption (what is seen, "
-            "without the token). Every image and\n"
-            "caption is checked before anything is sent.\n",
+    .more = "DIR holds PNG, JPEG or WebP images; x.txt beside x.jpg, or a line of metadata.jsonl, "
+            "is its "
+            "caption (what is seen, without the\n"
+            "token). `engram check --help` tells who can be asked for missing ones. Every image "
+            "and caption "
+            "is checked before anything is sent.\n",
     .run = run,
 };

@@ -1,12 +1,13 @@
 /* concept.c - a folder becomes a concept, or a list of everything that is wrong with it.
  *
- * Nothing in the folder is passed over in silence: a file is concept.yaml, an image, the caption of an image, hidden
- * (its name begins with a dot), or a problem. */
+ * Nothing in the folder is passed over in silence: a file is concept.yaml, metadata.jsonl, an image, the caption of an image,
+ * hidden (its name begins with a dot), or a problem. */
 #include "pipeline/data/concept.h"
 
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "pipeline/data/captions.h"
 #include "pipeline/data/words.h"
 #include "pipeline/data/yaml.h"
 
@@ -30,8 +31,19 @@ struct reading {
     struct problems *p;
     struct dirent **entry; /* owned, sorted by bytes, hidden ones dropped */
     int n;
-    int *is_caption_of; /* owned; the entry's image or -1 */
+    int *is_caption_of;   /* owned; the entry's image or -1 */
+    struct captions list; /* metadata.jsonl; empty where there is none */
 };
+
+const char *caption_source_name(enum caption_source s)
+{
+    static const char *const name[] = {[CAPTION_FILE] = "x.txt",
+                                       [CAPTION_LIST] = "metadata.jsonl",
+                                       [CAPTION_COMMAND] = "command",
+                                       [CAPTION_ENDPOINT] = "endpoint",
+                                       [CAPTION_CLASS] = "class word"};
+    return name[s];
+}
 
 enum code concept_kind_check(const char *kind, struct err *e)
 {
@@ -170,7 +182,8 @@ static char *join(const char *dir, const char *name)
 static int is_image(const struct reading *r, int i)
 {
     const char *name = r->entry[i]->d_name;
-    return !has_end(name, ".txt") && strcmp(name, "concept.yaml") != 0;
+    return !has_end(name, ".txt") && strcmp(name, "concept.yaml") != 0 &&
+           strcmp(name, "metadata.jsonl") != 0;
 }
 
 /* The caption's file for image i, or -1. Two images that could own it are a problem, told once, at the second. */
@@ -193,21 +206,48 @@ static int caption_of(struct reading *r, int i)
     return -1;
 }
 
-static char *caption_read(struct reading *r, int file)
+/* What the folder itself says of entry i: its file (or -1), else its line in the list. NULL: nothing, and *text is "". */
+static void caption_known(struct reading *r, int i, int file, char text[CONCEPT_TEXT],
+                          enum caption_source *source)
 {
-    char text[CONCEPT_TEXT] = "";
+    const char *listed = captions_find(&r->list, r->entry[i]->d_name);
     struct err e = {0};
-    if (file < 0) snprintf(text, sizeof text, "a photo of a %s", r->c->class_word);
-    else {
+    *text = 0;
+    *source = CAPTION_CLASS;
+    if (file >= 0) {
         char *path = join(r->dir, r->entry[file]->d_name);
-        enum code rc = path ? words_read(path, text, sizeof text, &e)
+        enum code rc = path ? words_read(path, text, CONCEPT_TEXT, &e)
                             : err_set(&e, ERR_NOMEM, "out of memory");
         if (rc) problems_add(r->p, rc, "%s", e.text);
         free(path);
+        *source = CAPTION_FILE;
+    } else if (listed) {
+        snprintf(text, CONCEPT_TEXT, "%s", listed);
+        *source = CAPTION_LIST;
     }
-    char *copy = mem_alloc(strlen(text) + 1, 1);
-    if (copy) memcpy(copy, text, strlen(text));
-    return copy;
+}
+
+/* The captions that nobody wrote. Asking may cost minutes and money, so nobody is asked about a folder that will be
+ * refused anyway. */
+static enum code captions_complete(struct reading *r, size_t problems_before, struct err *e)
+{
+    const struct captioner *a = r->o->captioner;
+    for (int i = 0; i < r->c->n; i++) {
+        char text[CONCEPT_TEXT] = "";
+        struct err why = {0};
+        if (r->c->image[i].caption) continue;
+        if (!a) snprintf(text, sizeof text, "a photo of a %s", r->c->class_word);
+        else if (r->p->n > problems_before) return OK;
+        else if (a->ask(a->self, r->c->image[i].path, r->c->class_word, text, sizeof text, &why)) {
+            problems_add(r->p, why.code, "%s", why.text);
+            return OK;
+        } else r->c->image[i].caption_source = a->source;
+        char *copy = mem_alloc(strlen(text) + 1, 1);
+        if (!copy) return err_set(e, ERR_NOMEM, "out of memory");
+        memcpy(copy, text, strlen(text));
+        r->c->image[i].caption = copy;
+    }
+    return OK;
 }
 
 static enum code image_add(struct reading *r, int i, struct err *e)
@@ -230,12 +270,16 @@ static enum code image_add(struct reading *r, int i, struct err *e)
             problems_add(r->p, ERR_INPUT, "image %s is %dx%d; the shorter side needs %d", path,
                          im.w, im.h, r->o->least_side);
     }
-    int w = im.w, h = im.h, file = caption_of(r, i);
+    int w = im.w, h = im.h;
+    char text[CONCEPT_TEXT];
+    enum caption_source source;
     image_fini(&im);
-    char *caption = caption_read(r, file);
+    caption_known(r, i, caption_of(r, i), text, &source);
+    char *caption = *text ? mem_alloc(strlen(text) + 1, 1) : NULL;
+    if (caption) memcpy(caption, text, strlen(text));
     void *grown = mem_grow(r->c->image, (size_t)r->c->n, (size_t)r->c->n + 1, sizeof *r->c->image);
     if (grown) r->c->image = grown;
-    if (!grown || !caption) {
+    if (!grown || (*text && !caption)) {
         free(path);
         free(caption);
         return err_set(e, ERR_NOMEM, "out of memory");
@@ -243,7 +287,7 @@ static enum code image_add(struct reading *r, int i, struct err *e)
     int at = r->c->n++;
     r->c->image[at].path = path;
     r->c->image[at].caption = caption;
-    r->c->image[at].caption_from_file = file >= 0;
+    r->c->image[at].caption_source = source;
     r->c->image[at].w = w;
     r->c->image[at].h = h;
     r->c->image[at].info = info;
@@ -265,10 +309,38 @@ static void strays(struct reading *r)
         }
 }
 
+/* Lines of metadata.jsonl whose image is not there. */
+static void list_strays(struct reading *r)
+{
+    for (size_t k = 0; k < r->list.n; k++) {
+        const struct caption *c = &r->list.caption[k];
+        int i = 0;
+        while (i < r->n && (strcmp(r->entry[i]->d_name, c->file) != 0 || !is_image(r, i))) i++;
+        if (i == r->n)
+            problems_add(r->p, ERR_INPUT,
+                         "%s/metadata.jsonl:%d: there is no image %.200s in the folder; remove the "
+                         "line or bring the image",
+                         r->dir, c->line, c->file);
+    }
+}
+
+static void list_read(struct reading *r)
+{
+    for (int i = 0; i < r->n; i++) {
+        if (strcmp(r->entry[i]->d_name, "metadata.jsonl") != 0) continue;
+        char *path = join(r->dir, r->entry[i]->d_name);
+        if (path) captions_read(path, &r->list, r->p);
+        else problems_add(r->p, ERR_NOMEM, "out of memory");
+        free(path);
+        list_strays(r);
+    }
+}
+
 static enum code folder_read(struct reading *r, struct err *e)
 {
     int images = 0;
     enum code rc = OK;
+    list_read(r);
     for (int i = 0; i < r->n; i++) images += is_image(r, i);
     if (!images)
         problems_add(r->p, ERR_INPUT,
@@ -314,7 +386,8 @@ static enum code concept_fill(struct reading *r, struct err *e)
     settings_read(r, path);
     free(path);
     settings_complete(r, before);
-    return folder_read(r, e);
+    enum code rc = folder_read(r, e);
+    return rc ? rc : captions_complete(r, before, e);
 }
 
 enum code concept_read(const char *dir, const struct concept_options *o, struct concept *out,
@@ -329,6 +402,7 @@ enum code concept_read(const char *dir, const struct concept_options *o, struct 
     for (int i = 0; i < r.n; i++) free(r.entry[i]);
     free(r.entry);
     free(r.is_caption_of);
+    captions_fini(&r.list);
     if (rc) problems_add(p, rc, "%s", why.text);
     size_t n = p->n - before + p->n_dropped - dropped;
     if (!n) return OK;

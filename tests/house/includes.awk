@@ -59,6 +59,7 @@ BEGIN {
     home("^(png|jpeglib|webp/|libexif/)", "^pipeline/data/")
     home("^(pcre2|uni(case|norm|ctype|str|types|conv|name)\\.h)", "^pipeline/")
     home("^openssl/", "^base/")
+    home("^curl/", "^cli/caption_endpoint\\.c$")
     # The core is pure: no clock, no disk, no socket, no thread.
     impure = "^(time|unistd|fcntl|pthread|signal|threads)\\.h|^sys/|^netinet/|^arpa/"
 }

@@ -77,7 +77,7 @@ static void good_folder(void)
     is_str(c.image[0].path, in("C.PNG"), "in byte order of their names");
     is_str(c.image[1].caption, "a dog on a beach at dusk, caf\xc3\xa9",
            "a caption is one clean line");
-    ok(c.image[1].caption_from_file && !c.image[0].caption_from_file,
+    ok(c.image[1].caption_source == CAPTION_FILE && c.image[0].caption_source == CAPTION_CLASS,
        "and it is known where it came from");
     is_str(c.image[2].caption, "a photo of a dog", "without a file the fallback stands");
     ok(c.image[2].w == 40 && c.image[2].h == 30, "sizes are noted");
