@@ -1,9 +1,9 @@
 /* score.c - neurons by importance: |W| times the norm of the input channel, the largest share of each group.
  *
- * The pass is over groups of weights (rows by default). For each group the magnitudes are loaded once; then, for each
- * prompt in turn, scores are made, a threshold is found by selection, and the group's ones go where the caller wants
- * them (own masks, or a count per neuron for ANDs and votes). Groups are independent, so threads never meet, except that
- * neighbouring rows may share a mask word: work is cut so that they do not (see row_block).
+ * The pass is over groups of weights (rows by default), each read from memory once for all prompts. For each prompt in turn
+ * the k largest scores are selected (tensor/cpu/select.c), and the group's ones go where the caller wants them: to the
+ * prompt's own mask, or to a count per neuron for ANDs and votes. Groups are independent, so threads never meet, except
+ * that neighbouring rows may share a mask word: work is cut so that they do not (see groups_in_tile).
  *
  * Scores are float32 products of float32 |W| and v rounded to float32; ranking ties keep the smaller index. The choice
  * of single precision is part of the definition: the same bytes on every machine.
@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/parallel.h"
+#include "pipeline/tensor/kernels.h"
 
 #include <assert.h>
 #include <math.h>
@@ -39,93 +40,122 @@ void score_norms(const struct score_options *o, const float *states, int T, int 
     for (int j = 0; j < D; j++) out[j] = sqrt(out[j]);
 }
 
-/* The k-th largest of n non-negative floats (k >= 1). Non-negative floats order as their bits do, so four rounds of
- * counting bytes from the top find it exactly in O(n), without moving anything. */
-static uint32_t kth_largest(const uint32_t *bits, size_t n, size_t k)
-{
-    uint32_t prefix = 0, prefix_mask = 0;
-    for (int shift = 24; shift >= 0; shift -= 8) {
-        size_t count[256] = {0};
-        for (size_t i = 0; i < n; i++)
-            if ((bits[i] & prefix_mask) == prefix) count[bits[i] >> shift & 255]++;
-        unsigned digit = 255;
-        while (count[digit] < k) k -= count[digit--];
-        prefix |= (uint32_t)digit << shift;
-        prefix_mask |= UINT32_C(255) << shift;
-    }
-    return prefix;
-}
-
-/* selected[i] = 1 for the k largest; ties at the threshold go to the smallest indices. */
-static void select_top(const uint32_t *bits, size_t n, size_t k, uint8_t *selected)
-{
-    if (k == 0) {
-        memset(selected, 0, n);
-        return;
-    }
-    uint32_t threshold = kth_largest(bits, n, k);
-    size_t above = 0;
-    for (size_t i = 0; i < n; i++) above += bits[i] > threshold;
-    size_t ties = k - above;
-    for (size_t i = 0; i < n; i++) {
-        int take = bits[i] > threshold;
-        if (bits[i] == threshold && ties) {
-            take = 1;
-            ties--;
-        }
-        selected[i] = (uint8_t)take;
-    }
-}
-
 /* One pass: what a group is, and who hears about its selections. */
 struct pass {
     const struct kv_layout *layout;
     const float *w;
     const struct score_options *o;
-    const double *norms;
+    const double *norms; /* [P][D] */
     int P, D;
-    const size_t *group_begin; /* [n_groups + 1] in the flat vector */
-    size_t n_groups, groups_per_tile;
-    struct mask *mask; /* [P], or NULL */
-    uint16_t *votes;   /* [n_weights], or NULL */
-    size_t widest;
-    uint8_t *scratch; /* per thread: bits, magnitudes' home, selections */
+    struct mask *mask;   /* [P] every prompt's own, or NULL */
+    struct mask *common; /* what `need` prompts select, or NULL */
+    size_t need;
+    /* made by pass_prepare */
+    select_fn *select;
+    size_t *group_begin;                     /* [n_groups + 1] in the flat vector */
+    size_t n_groups, groups_per_tile, words; /* words: of the widest group */
+    int planes;                              /* bits of a count of prompts */
+    float *v;                                /* norms, as floats */
+    uint8_t *scratch;                        /* per thread, see struct room */
     size_t scratch_bytes;
 };
 
-static void score_group(const struct pass *p, size_t begin, size_t n, int prompt, uint32_t *bits)
+/* A thread's scratch. Counts of votes lie in bit planes: bit i of plane b is bit b of neuron i's count, so that one
+ * operation counts for 64 neurons. */
+struct room {
+    int32_t *scores;
+    uint64_t *ones, *plane; /* [words], [planes][words] */
+    int32_t *guess;         /* [P] */
+};
+
+static size_t to_line(size_t bytes)
 {
-    const double *v = p->norms + (size_t)prompt * (size_t)p->D;
-    size_t cols = (size_t)p->D, j = begin % cols; /* every matrix starts at a multiple of D */
-    for (size_t i = 0; i < n; i++) {
-        float s = fabsf(p->w[begin + i]) * (float)v[j];
-        memcpy(&bits[i], &s, sizeof s);
-        if (++j == cols) j = 0;
+    return (bytes + 63) / 64 * 64;
+}
+
+static size_t room_bytes(const struct pass *p)
+{
+    return to_line(select_scratch(p->words * 64)) +
+           to_line((1 + (size_t)p->planes) * p->words * sizeof(uint64_t)) +
+           to_line((size_t)p->P * sizeof(int32_t));
+}
+
+static struct room room_of(const struct pass *p)
+{
+    uint8_t *at = p->scratch + (size_t)parallel_thread_index() * p->scratch_bytes;
+    struct room r = {.scores = (int32_t *)(void *)at};
+    r.ones = (uint64_t *)(void *)(at + to_line(select_scratch(p->words * 64)));
+    r.plane = r.ones + p->words;
+    r.guess = (int32_t *)(void *)(at + p->scratch_bytes - to_line((size_t)p->P * sizeof *r.guess));
+    return r;
+}
+
+/* Every count plus one where ones has a one: addition with carry, from the lowest plane up. */
+static void vote(uint64_t *plane, int planes, size_t words, uint64_t *ones)
+{
+    for (int b = 0; b < planes; b++, plane += words)
+        for (size_t i = 0; i < words; i++) {
+            uint64_t carry = plane[i] & ones[i];
+            plane[i] ^= ones[i];
+            ones[i] = carry;
+        }
+}
+
+/* ones: where the count is need or more. Planes from the highest down, as one compares two numbers digit by digit. */
+static void elect(const uint64_t *plane, int planes, size_t words, size_t need, uint64_t *ones)
+{
+    for (size_t i = 0; i < words; i++) {
+        uint64_t more = 0, equal = UINT64_MAX;
+        for (int b = planes - 1; b >= 0; b--) {
+            uint64_t bit = plane[(size_t)b * words + i];
+            if (!(need >> b & 1)) more |= equal & bit;
+            equal &= need >> b & 1 ? bit : ~bit;
+        }
+        ones[i] = more | equal;
     }
+}
+
+/* Sets the bits begin.. of a mask that are ones in `ones`, of which n count. */
+static void mask_take(struct mask *m, size_t begin, const uint64_t *ones, size_t n)
+{
+    uint64_t *to = m->words + begin / 64;
+    size_t shift = begin % 64;
+    for (size_t i = 0; i < n; i += 64) {
+        uint64_t x = ones[i / 64];
+        if (n - i < 64) x &= (UINT64_C(1) << (n - i)) - 1;
+        to[i / 64] |= x << shift;
+        if (shift && x >> (64 - shift)) to[i / 64 + 1] |= x >> (64 - shift);
+    }
+}
+
+static void pass_group(const struct pass *p, const struct room *r, size_t begin, size_t n)
+{
+    size_t words = (n + 63) / 64, k = (size_t)(p->o->fraction * (double)n);
+    if (p->common) memset(r->plane, 0, (size_t)p->planes * words * sizeof *r->plane);
+    for (int i = 0; i < p->P; i++) {
+        p->select(&(struct selection){.w = p->w + begin,
+                                      .v = p->v + (size_t)i * (size_t)p->D,
+                                      .n = n,
+                                      .cols = (size_t)p->D,
+                                      .k = k,
+                                      .scratch = r->scores,
+                                      .guess = &r->guess[i],
+                                      .ones = r->ones});
+        if (p->mask) mask_take(&p->mask[i], begin, r->ones, n);
+        if (p->common) vote(r->plane, p->planes, words, r->ones);
+    }
+    if (!p->common) return;
+    elect(r->plane, p->planes, words, p->need, r->ones);
+    mask_take(p->common, begin, r->ones, n);
 }
 
 static void pass_tile(void *arg, long tile)
 {
-    struct pass *p = arg;
-    uint8_t *mine = p->scratch + (size_t)parallel_thread_index() * p->scratch_bytes;
-    uint32_t *bits = (uint32_t *)(void *)mine;
-    uint8_t *selected = mine + p->widest * sizeof(uint32_t);
-    size_t g0 = (size_t)tile * p->groups_per_tile;
-    size_t g1 = g0 + p->groups_per_tile < p->n_groups ? g0 + p->groups_per_tile : p->n_groups;
-    for (size_t g = g0; g < g1; g++) {
-        size_t begin = p->group_begin[g], n = p->group_begin[g + 1] - begin;
-        size_t k = (size_t)(p->o->fraction * (double)n);
-        for (int prompt = 0; prompt < p->P; prompt++) {
-            score_group(p, begin, n, prompt, bits);
-            select_top(bits, n, k, selected);
-            if (p->mask)
-                for (size_t i = 0; i < n; i++)
-                    if (selected[i]) mask_set(&p->mask[prompt], begin + i);
-            if (p->votes)
-                for (size_t i = 0; i < n; i++)
-                    p->votes[begin + i] = (uint16_t)(p->votes[begin + i] + selected[i]);
-        }
-    }
+    const struct pass *p = arg;
+    struct room r = room_of(p);
+    size_t g = (size_t)tile * p->groups_per_tile, end = g + p->groups_per_tile;
+    for (; g < end && g < p->n_groups; g++)
+        pass_group(p, &r, p->group_begin[g], p->group_begin[g + 1] - p->group_begin[g]);
 }
 
 /* Groups per tile such that tiles begin at multiples of 64 neurons, so that no two threads write one mask word: 64 rows
@@ -140,49 +170,65 @@ static size_t groups_in_tile(const struct pass *p, size_t n_groups)
     return n_groups;
 }
 
-static enum code group_starts(const struct kv_layout *l, const struct score_options *o,
-                              size_t **begin, size_t *n, struct err *e)
+static enum code group_starts(struct pass *p)
 {
+    const struct kv_layout *l = p->layout;
     size_t count = 0;
-    if (o->group == SCORE_GLOBAL) count = 1;
-    else if (o->group == SCORE_MATRIX) count = (size_t)l->n;
+    if (p->o->group == SCORE_GLOBAL) count = 1;
+    else if (p->o->group == SCORE_MATRIX) count = (size_t)l->n;
     else
         for (int i = 0; i < l->n; i++) count += (size_t)l->matrix[i].rows;
     size_t *b = mem_alloc(count + 1, sizeof *b);
-    if (!b) return err_set(e, ERR_NOMEM, "out of memory while scoring");
+    if (!b) return ERR_NOMEM;
     size_t at = 0;
-    if (o->group == SCORE_GLOBAL) b[at++] = 0;
+    if (p->o->group == SCORE_GLOBAL) b[at++] = 0;
     else
         for (int i = 0; i < l->n; i++) {
             const struct kv_matrix *m = &l->matrix[i];
-            size_t rows = o->group == SCORE_ROW ? (size_t)m->rows : 1;
+            size_t rows = p->o->group == SCORE_ROW ? (size_t)m->rows : 1;
             for (size_t r = 0; r < rows; r++) b[at++] = m->offset + r * (size_t)m->cols;
         }
     b[at] = l->n_weights;
-    *begin = b;
-    *n = count;
+    p->group_begin = b;
+    p->n_groups = count;
+    return OK;
+}
+
+static enum code pass_prepare(struct pass *p)
+{
+    size_t widest = 0, norms = (size_t)p->P * (size_t)p->D;
+    p->select = kernels_cpu()->select;
+    if (group_starts(p)) return ERR_NOMEM;
+    for (size_t g = 0; g < p->n_groups; g++)
+        if (p->group_begin[g + 1] - p->group_begin[g] > widest)
+            widest = p->group_begin[g + 1] - p->group_begin[g];
+    p->groups_per_tile = groups_in_tile(p, p->n_groups);
+    p->words = (widest + 63) / 64;
+    while (p->common && p->P >> p->planes) p->planes++;
+    p->scratch_bytes = room_bytes(p);
+    p->scratch = mem_alloc((size_t)parallel_threads(), p->scratch_bytes + 1);
+    p->v = mem_alloc(norms + 1, sizeof *p->v);
+    if (!p->scratch || !p->v) return ERR_NOMEM;
+    for (size_t i = 0; i < norms; i++) p->v[i] = (float)p->norms[i];
     return OK;
 }
 
 static enum code pass_run(struct pass *p, struct err *e)
 {
-    size_t *begin = NULL, n = 0;
-    enum code rc = group_starts(p->layout, p->o, &begin, &n, e);
-    if (rc) return rc;
-    p->group_begin = begin;
-    p->n_groups = n;
-    p->widest = 0;
-    for (size_t g = 0; g < n; g++)
-        if (begin[g + 1] - begin[g] > p->widest) p->widest = begin[g + 1] - begin[g];
-    p->groups_per_tile = groups_in_tile(p, n);
-    p->scratch_bytes = (p->widest * (sizeof(uint32_t) + 1) + 63) / 64 * 64;
-    p->scratch = mem_alloc((size_t)parallel_threads(), p->scratch_bytes ? p->scratch_bytes : 64);
-    if (!p->scratch) rc = err_set(e, ERR_NOMEM, "out of memory while scoring");
-    else if (n)
-        parallel_for((long)((n + p->groups_per_tile - 1) / p->groups_per_tile), pass_tile, p);
+    enum code rc = pass_prepare(p);
+    if (rc) err_set(e, rc, "out of memory while scoring %d prompts", p->P);
+    else if (p->n_groups)
+        parallel_for((long)((p->n_groups + p->groups_per_tile - 1) / p->groups_per_tile), pass_tile,
+                     p);
     free(p->scratch);
-    free(begin);
+    free(p->v);
+    free(p->group_begin);
     return rc;
+}
+
+static void mask_clear(struct mask *m)
+{
+    memset(m->words, 0, m->n_words * sizeof *m->words);
 }
 
 enum code score_prompts(const struct kv_layout *l, const float *w, const struct score_options *o,
@@ -190,19 +236,9 @@ enum code score_prompts(const struct kv_layout *l, const float *w, const struct 
 {
     for (int i = 0; i < P; i++) {
         assert(mask[i].n_bits == l->n_weights);
-        memset(mask[i].words, 0, mask[i].n_words * sizeof(uint64_t));
+        mask_clear(&mask[i]);
     }
     struct pass p = {.layout = l, .w = w, .o = o, .norms = norms, .P = P, .D = D, .mask = mask};
-    return pass_run(&p, e);
-}
-
-static enum code count_votes(const struct kv_layout *l, const float *w,
-                             const struct score_options *o, const double *norms, int P, int D,
-                             uint16_t **votes, struct err *e)
-{
-    *votes = mem_alloc(l->n_weights ? l->n_weights : 1, sizeof **votes);
-    if (!*votes) return err_set(e, ERR_NOMEM, "out of memory for the votes of %d prompts", P);
-    struct pass p = {.layout = l, .w = w, .o = o, .norms = norms, .P = P, .D = D, .votes = *votes};
     return pass_run(&p, e);
 }
 
@@ -213,16 +249,16 @@ enum code score_common(const struct kv_layout *l, const float *w, const struct s
     /* An AND may be cut by prompt, because AND over ranks is exact; a vote needs the whole count on one rank. */
     int split = share >= 1.0, size = split ? c->size : 1, rank = split ? c->rank : 0;
     int first = (int)((long)P * rank / size), n = (int)((long)P * (rank + 1) / size) - first;
-    uint16_t *votes = NULL;
-    enum code rc = count_votes(l, w, o, norms + (size_t)first * (size_t)D, n, D, &votes, e);
-    if (rc == OK) {
-        double need = split ? n : ceil(share * P - 1e-9);
-        memset(out->words, 0, out->n_words * sizeof(uint64_t));
-        for (size_t i = 0; i < l->n_weights; i++)
-            if ((double)votes[i] >= need) mask_set(out, i);
-    }
-    free(votes);
-    rc = collectives_agree(c, rc, e);
+    struct pass p = {.layout = l,
+                     .w = w,
+                     .o = o,
+                     .norms = norms + (size_t)first * (size_t)D,
+                     .P = n,
+                     .D = D,
+                     .common = out,
+                     .need = split ? (size_t)n : (size_t)ceil(share * P - 1e-9)};
+    mask_clear(out);
+    enum code rc = collectives_agree(c, pass_run(&p, e), e);
     if (rc == OK && size > 1) rc = c->band(c, out->words, out->n_words, e);
     return rc;
 }

@@ -35,7 +35,7 @@ enum code score_prompts(const struct kv_layout *l, const float *w, const struct 
                         int P, int D, struct mask *mask, struct err *e);
 
 /* AND over prompts, or a vote: ones are the neurons that at least ceil(share * P) prompts select. share 1: the AND.
- * Does not keep P masks: a row's counts live on the stack of the pass. Prompts are split over ranks when share is 1. */
+ * Does not keep P masks: a group's counts live in the scratch of its thread. Prompts are split over ranks when share is 1. */
 enum code score_common(const struct kv_layout *l, const float *w, const struct score_options *o, const double *norms,
                        int P, int D, double share, struct collectives *c, struct mask *out, struct err *e);
 

@@ -25,11 +25,24 @@ struct run {
 
 typedef enum code kernel_fn(const struct run *run, struct err *e);
 
+/* Which of n scores |w[i]| v[i % cols] are the k largest, ties to the smaller index (neurons/score.h). Exact: the answer is
+ * the same on every machine. No operator of a graph, but a loop that is worth a machine's own instructions. */
+struct selection {
+    const float *w, *v;                 /* [n], [cols]; v not negative, nothing NaN */
+    size_t n, cols, k;
+    int32_t *scratch;                   /* select_scratch(n) bytes, 64-aligned is faster */
+    int32_t *guess;                     /* any number before the first call; then where a similar group had its threshold */
+    uint64_t *ones;                     /* bit i of words i / 64; zero behind n */
+};
+static inline size_t select_scratch(size_t n) { return (n + 63) / 64 * (64 * sizeof(int32_t) + sizeof(uint64_t)); }
+typedef void select_fn(const struct selection *s);
+
 struct kernels {
     const char *backend;                /* "cpu", "check", "cuda" */
     kernel_fn *fn[OP_COUNT];
     /* Scratch bytes for one node; NULL slot: none anywhere. May depend on parallel_threads() (scratch per thread). */
     size_t (*workspace)(const struct graph *g, const struct node *node);
+    select_fn *select;                  /* cpu only */
     /* Memory of the kind that this backend reads and writes. NULL: plain host memory. */
     void *(*memory_alloc)(size_t bytes);
     void (*memory_free)(void *p);

@@ -29,6 +29,8 @@ size_t cpu_attention_workspace(const struct graph *g, const struct node *node);
 void *cpu_scratch(const struct run *run, size_t shared, size_t bytes);
 size_t cpu_scratch_bytes(size_t shared, size_t bytes);
 
+void cpu_select(const struct selection *s);
+
 /* Products. C += A B, with B packed in panels of 16 columns: panel[k][16], zeros behind the last column.
  *
  * An element of C is: what it starts from, plus block after block of k, each block a chain of fused multiply-adds

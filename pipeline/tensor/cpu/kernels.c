@@ -44,6 +44,7 @@ const struct kernels *kernels_cpu(void)
     static const struct kernels table = {
         .backend = "cpu",
         .workspace = workspace,
+        .select = cpu_select,
         .fn =
             {
 #define OP(name, inputs, outputs, attr) [OP_##name] = cpu_##name,

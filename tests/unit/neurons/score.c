@@ -110,9 +110,18 @@ static void masks_end(struct mask *m, int n)
 
 enum { PROMPTS = 5 };
 
+/* Weights to multiples of a grain and norms to 1 or 2: many scores tie, some at the threshold, in small crowds and large. */
+static void make_grainy(struct world *v, double grain)
+{
+    for (size_t i = 0; i < v->layout.n_weights; i++)
+        v->w[i] = (float)(round((double)v->w[i] / grain) * grain);
+    for (size_t i = 0; i < (size_t)v->P * (size_t)v->D; i++)
+        v->norms[i] = v->norms[i] > 1.2 ? 2.0 : 1.0;
+}
+
 /* Own masks of every prompt, the AND and a vote, all against the reference. */
 static void agrees(const int rows[MATRICES], int D, enum score_group group, double fraction,
-                   uint64_t seed)
+                   double grain, uint64_t seed)
 {
     static const char *const NAME[] = {"row", "matrix", "global"};
     struct score_options o = {.fraction = fraction, .group = group};
@@ -121,6 +130,7 @@ static void agrees(const int rows[MATRICES], int D, enum score_group group, doub
     struct mask m[PROMPTS], common;
     struct err e;
     world_make(&v, rows, D, PROMPTS, seed);
+    if (grain > 0) make_grainy(&v, grain);
     size_t n = v.layout.n_weights, wrong = 0, and_wrong = 0, vote_wrong = 0;
     uint8_t *want = malloc(n), *votes = calloc(n, 1);
     masks_begin(m, PROMPTS, n);
@@ -339,7 +349,12 @@ int main(void)
     static const int ROWS[][MATRICES] = {{1, 1, 0, 0}, {5, 7, 130, 3}, {64, 64, 66, 0}};
     for (int g = SCORE_ROW; g <= SCORE_GLOBAL; g++)
         for (size_t d = 0; d < sizeof WIDE / sizeof WIDE[0]; d++)
-            agrees(ROWS[d % 3], WIDE[d], (enum score_group)g, d % 2 ? 0.30 : 0.71, seed + d);
+            agrees(ROWS[d % 3], WIDE[d], (enum score_group)g, d % 2 ? 0.30 : 0.71, 0, seed + d);
+    static const double GRAIN[] = {0.001, 0.02, 0.1, 1.0};
+    static const int MORE[MATRICES] = {9, 3, 0, 0};
+    for (size_t d = 0; d < sizeof GRAIN / sizeof GRAIN[0]; d++)
+        for (int g = SCORE_ROW; g <= SCORE_GLOBAL; g++)
+            agrees(MORE, 700, (enum score_group)g, 0.30, GRAIN[d], seed + d);
     for (int g = SCORE_ROW; g <= SCORE_GLOBAL; g++) threads((enum score_group)g, seed);
     without_memory(seed);
     parallel_stop();
