@@ -282,6 +282,25 @@ void base_model_close(struct base_model *m)
     free(m);
 }
 
+void base_model_sketch(struct base_model *m, int on)
+{
+    weights_sketch(m->unet_weights, on);
+    weights_sketch(m->vae_weights, on);
+    weights_sketch(m->text_weights, on);
+}
+
+struct weights_use base_model_use(const struct base_model *m)
+{
+    const struct weights *w[] = {m->unet_weights, m->vae_weights, m->text_weights};
+    struct weights_use all = {0};
+    for (int i = 0; i < 3; i++) {
+        struct weights_use one = weights_use(w[i]);
+        all.mapped += one.mapped;
+        all.own += one.own;
+    }
+    return all;
+}
+
 enum code clip_model_open(struct clip_model **out, const char *dir, struct err *e)
 {
     static const char *const files[] = {"config.json", "vocab.json", "merges.txt"};

@@ -29,6 +29,9 @@ struct base_model {
 };
 enum code base_model_open(struct base_model **m, const char *dir, struct err *e);
 void base_model_close(struct base_model *m);
+/* weights_sketch and weights_use (weights.h) of all three components. */
+void base_model_sketch(struct base_model *m, int on);
+struct weights_use base_model_use(const struct base_model *m);
 
 /* A separate CLIP for evaluation: directory with config.json, model.safetensors, tokenizer files. */
 struct clip_model {

@@ -38,7 +38,8 @@ static void forward(struct loss_graph *l, const float *kv_data, const float *ext
 
     for (int i = 0; i < m->kv.n; i++) {
         const struct kv_matrix *k = &m->kv.matrix[i];
-        weight[i] = graph_trained(g, k->name, SHAPE(k->rows, k->cols), kv_data + k->offset);
+        weight[i] = graph_trained(g, k->name, SHAPE(k->rows, k->cols),
+                                  kv_data ? kv_data + k->offset : NULL);
         if (!s->skip_kv) wrt[(*n)++] = weight[i];
     }
     struct value extra = VALUE_NONE;
@@ -70,26 +71,46 @@ static enum code build(struct loss_graph *l, const float *kv, const float *extra
     return rc ? rc : graph_finish(l->g, e);
 }
 
-enum code loss_make(struct loss_graph **out, const struct base_model *m, const struct kernels *k,
-                    const struct loss_shape *s, const float *kv, const float *extra, struct err *e)
+/* The graph, not yet planned. kv may be NULL if it will never run. */
+static enum code loss_open(struct loss_graph **out, const struct base_model *m,
+                           const struct loss_shape *s, const float *kv, const float *extra,
+                           struct err *e)
 {
-    *out = NULL;
-    struct loss_graph *l = mem_alloc(1, sizeof *l);
+    struct loss_graph *l = *out = mem_alloc(1, sizeof *l);
     if (!l) return err_set(e, ERR_NOMEM, "no memory for the loss");
     l->m = m;
     l->shape = *s;
     l->gradient = mem_alloc((size_t)m->kv.n + 1, sizeof *l->gradient);
     l->d_kv = mem_alloc((size_t)m->kv.n, sizeof *l->d_kv);
     l->sinusoid = mem_alloc((size_t)m->unet.channels[0], sizeof *l->sinusoid);
-    enum code rc = OK;
     if (!l->gradient || !l->d_kv || !l->sinusoid)
-        rc = err_set(e, ERR_NOMEM, "no memory for the loss");
-    if (!rc) rc = graph_make(&l->g, e);
-    if (!rc) rc = build(l, kv, extra, e);
+        return err_set(e, ERR_NOMEM, "no memory for the loss");
+    enum code rc = graph_make(&l->g, e);
+    return rc ? rc : build(l, kv, extra, e);
+}
+
+enum code loss_make(struct loss_graph **out, const struct base_model *m, const struct kernels *k,
+                    const struct loss_shape *s, const float *kv, const float *extra, struct err *e)
+{
+    struct loss_graph *l;
+    enum code rc = loss_open(&l, m, s, kv, extra, e);
     if (!rc) rc = plan_make(&l->plan, l->g, k, e);
     if (!rc) rc = exec_make(&l->exec, l->g, l->plan, e);
     if (rc) loss_free(l);
-    else *out = l;
+    *out = rc ? NULL : l;
+    return rc;
+}
+
+enum code loss_cost(const struct base_model *m, const struct kernels *k, const struct loss_shape *s,
+                    struct pace *pace, struct cost *c, struct err *e)
+{
+    struct loss_graph *l;
+    enum code rc = loss_open(&l, m, s, NULL, NULL, e);
+    if (!rc) {
+        rc = cost_take(c, l->g, k, pace, e);
+        l->g = NULL;
+    }
+    loss_free(l);
     return rc;
 }
 

@@ -19,6 +19,7 @@
 #define MODEL_LOSS_H
 
 #include "pipeline/model/base_model.h"
+#include "pipeline/tensor/cost.h"
 #include "pipeline/tensor/tensor.h"
 
 #include <stdint.h>
@@ -52,6 +53,9 @@ enum code loss_make(struct loss_graph **l, const struct base_model *m, const str
                     const struct loss_shape *s, const float *kv, const float *extra, struct err *e);
 void loss_free(struct loss_graph *l);
 enum code loss_run(struct loss_graph *l, const struct loss_sample *s, struct loss_outputs *out, struct err *e);
+/* What loss_make and one run would take; the model may be a sketch. Adds to *c. */
+enum code loss_cost(const struct base_model *m, const struct kernels *k, const struct loss_shape *s, struct pace *pace,
+                    struct cost *c, struct err *e);
 size_t loss_peak(const struct loss_graph *l);              /* bytes of the arena: known before the first run */
 double loss_flops(const struct loss_graph *l);             /* of one run, forward and backward */
 

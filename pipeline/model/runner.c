@@ -45,24 +45,38 @@ static enum code check_side(const struct base_model *m, int height, int width, s
 
 /* ---- texts and images, one by one ---- */
 
+/* One input, one result: the graph of one text or one picture. */
+struct passage {
+    struct graph *g;
+    struct value in, out;
+};
+
+static enum code text_passage(const struct base_model *m, int length, const float *extra,
+                              int n_extra, struct passage *p, struct err *e)
+{
+    enum code rc = graph_make(&p->g, e);
+    if (rc) return rc;
+    struct value rows =
+        n_extra ? graph_param(p->g, "extra", SHAPE(n_extra, m->text.hidden), extra) : VALUE_NONE;
+    p->in = graph_input(p->g, "ids", DTYPE_I32, SHAPE(1, length));
+    p->out = clip_text_build(p->g, &m->text, m->text_weights, p->in, rows);
+    graph_keep(p->g, p->out);
+    return OK;
+}
+
 enum code text_states(const struct base_model *m, const struct kernels *k, const int32_t *ids,
                       int n, int length, const float *extra, int n_extra, float *out, struct err *e)
 {
     size_t one = (size_t)length * (size_t)m->text.hidden;
     enum code rc = check_ids(&m->text, ids, n * length, n_extra, e);
-    struct graph *g;
+    struct passage p;
     struct exec *x;
-    if (rc || (rc = graph_make(&g, e))) return rc;
-    struct value rows =
-        n_extra ? graph_param(g, "extra", SHAPE(n_extra, m->text.hidden), extra) : VALUE_NONE;
-    struct value in = graph_input(g, "ids", DTYPE_I32, SHAPE(1, length));
-    struct value hidden = clip_text_build(g, &m->text, m->text_weights, in, rows);
-    graph_keep(g, hidden);
-    if ((rc = open_take(&x, g, k, e))) return rc;
+    if (rc || (rc = text_passage(m, length, extra, n_extra, &p, e))) return rc;
+    if ((rc = open_take(&x, p.g, k, e))) return rc;
     for (int i = 0; !rc && i < n; i++) {
-        exec_bind(x, in, ids + (size_t)i * (size_t)length);
+        exec_bind(x, p.in, ids + (size_t)i * (size_t)length);
         if (!(rc = exec_run(x, e)))
-            memcpy(out + (size_t)i * one, exec_data(x, hidden), one * sizeof *out);
+            memcpy(out + (size_t)i * one, exec_data(x, p.out), one * sizeof *out);
     }
     exec_close(x);
     return rc;
@@ -77,19 +91,27 @@ static void clamp_log_variance(float *moments, size_t pixels, int L)
         }
 }
 
+static enum code moments_passage(const struct base_model *m, int h, int w, struct passage *p,
+                                 struct err *e)
+{
+    enum code rc = graph_make(&p->g, e);
+    if (rc) return rc;
+    p->in = graph_input(p->g, "image", DTYPE_F32, SHAPE(1, h, w, 3));
+    p->out = vae_encode_build(p->g, &m->vae, m->vae_weights, p->in);
+    graph_keep(p->g, p->out);
+    return OK;
+}
+
 enum code image_moments(const struct base_model *m, const struct kernels *k, const uint8_t *rgb,
                         int n, int h, int w, float *moments, struct err *e)
 {
     int f = vae_factor(&m->vae), L = m->vae.latent_channels;
     size_t values = (size_t)h * (size_t)w * 3, pixels = (size_t)(h / f) * (size_t)(w / f);
-    struct graph *g;
+    struct passage p;
     struct exec *x;
     enum code rc = check_side(m, h, w, e);
-    if (rc || (rc = graph_make(&g, e))) return rc;
-    struct value in = graph_input(g, "image", DTYPE_F32, SHAPE(1, h, w, 3));
-    struct value out = vae_encode_build(g, &m->vae, m->vae_weights, in);
-    graph_keep(g, out);
-    if ((rc = open_take(&x, g, k, e))) return rc;
+    if (rc || (rc = moments_passage(m, h, w, &p, e))) return rc;
+    if ((rc = open_take(&x, p.g, k, e))) return rc;
     float *image = mem_alloc(values, sizeof *image);
     if (!image) {
         rc = err_set(e, ERR_NOMEM, "no memory for an image of %dx%d", w, h);
@@ -98,10 +120,10 @@ enum code image_moments(const struct base_model *m, const struct kernels *k, con
     for (int i = 0; !rc && i < n; i++) {
         for (size_t j = 0; j < values; j++)
             image[j] = (float)rgb[(size_t)i * values + j] / 127.5f - 1.0f;
-        exec_bind(x, in, image);
+        exec_bind(x, p.in, image);
         if ((rc = exec_run(x, e))) break;
         float *to = moments + (size_t)i * pixels * 2 * (size_t)L;
-        memcpy(to, exec_data(x, out), pixels * 2 * (size_t)L * sizeof *to);
+        memcpy(to, exec_data(x, p.out), pixels * 2 * (size_t)L * sizeof *to);
         clamp_log_variance(to, pixels, L);
     }
     free(image);
@@ -121,6 +143,8 @@ struct sampler {
     const struct base_model *m; /* borrowed, as are the kernels */
     const struct kernels *k;
     int height, width, h, w, T, n_extra;
+    struct cost *cost; /* NULL, or its graphs are planned and not opened (sampler_cost) */
+    struct pace *pace; /* likewise */
     size_t n;          /* values of a latent */
     float *kv, *extra; /* owned; W_m and token rows of the request, read by the prompt graph */
     float *states;     /* owned; for every K/V matrix [2][T][rows]: negative, positive */
@@ -141,7 +165,19 @@ static size_t states_of(const struct sampler *s, int i) /* values of one prompt'
     return (size_t)s->T * (size_t)s->m->kv.matrix[i].rows;
 }
 
-static enum code prompt_open(struct sampler *s, struct err *e)
+/* Opens a graph to be run, or only adds up what `times` runs of it for one picture would take. Takes g. */
+static enum code graph_take(struct sampler *s, struct exec **x, struct graph *g, int times,
+                            struct err *e)
+{
+    if (!s->cost) return open_take(x, g, s->k, e);
+    struct cost one = {0};
+    enum code rc = cost_take(&one, g, s->k, s->pace, e);
+    s->cost->arena += one.arena;
+    s->cost->seconds += times * one.seconds;
+    return rc;
+}
+
+static enum code prompt_open(struct sampler *s, int times, struct err *e)
 {
     const struct base_model *m = s->m;
     struct graph *g;
@@ -156,7 +192,8 @@ static enum code prompt_open(struct sampler *s, struct err *e)
     }
     for (int i = 0; i < m->kv.n; i++) {
         const struct kv_matrix *w = &m->kv.matrix[i];
-        weight[i] = graph_param(g, w->name, SHAPE(w->rows, w->cols), s->kv + w->offset);
+        weight[i] =
+            graph_param(g, w->name, SHAPE(w->rows, w->cols), s->kv ? s->kv + w->offset : NULL);
     }
     struct value rows = s->n_extra
                             ? graph_param(g, "extra", SHAPE(s->n_extra, m->text.hidden), s->extra)
@@ -166,12 +203,12 @@ static enum code prompt_open(struct sampler *s, struct err *e)
     unet_project(g, &m->kv, hidden, weight, VALUE_NONE, 0, s->prompt.kv);
     for (int i = 0; i < m->kv.n; i++) graph_keep(g, s->prompt.kv[i]);
     free(weight);
-    return open_take(&s->prompt.x, g, s->k, e);
+    return graph_take(s, &s->prompt.x, g, times, e);
 }
 
 /* Latent and time come once and are repeated for the halves; K and V of both halves lie side by side in s->states, and a
  * single half is the positive one. */
-static enum code unet_open(struct sampler *s, int halves, struct err *e)
+static enum code unet_open(struct sampler *s, int halves, int times, struct err *e)
 {
     const struct base_model *m = s->m;
     struct unet_run *u = &s->unet[halves - 1];
@@ -196,7 +233,7 @@ static enum code unet_open(struct sampler *s, int halves, struct err *e)
     }
     u->out = unet_build(g, &m->unet, m->unet_weights, latent, time, kv);
     graph_keep(g, u->out);
-    if (!(rc = open_take(&u->x, g, s->k, e))) {
+    if (!(rc = graph_take(s, &u->x, g, times, e)) && u->x) {
         const float *at = s->states;
         for (int i = 0; i < m->kv.n; at += 2 * states_of(s, i), i++)
             exec_bind(u->x, kv[i], halves == 2 ? at : at + states_of(s, i));
@@ -207,7 +244,7 @@ static enum code unet_open(struct sampler *s, int halves, struct err *e)
     return rc;
 }
 
-static enum code decode_open(struct sampler *s, struct err *e)
+static enum code decode_open(struct sampler *s, int times, struct err *e)
 {
     struct graph *g;
     enum code rc = graph_make(&g, e);
@@ -216,16 +253,12 @@ static enum code decode_open(struct sampler *s, struct err *e)
         graph_input(g, "latent", DTYPE_F32, SHAPE(1, s->h, s->w, s->m->vae.latent_channels));
     s->decode.image = vae_decode_build(g, &s->m->vae, s->m->vae_weights, s->decode.latent);
     graph_keep(g, s->decode.image);
-    return open_take(&s->decode.x, g, s->k, e);
+    return graph_take(s, &s->decode.x, g, times, e);
 }
 
-enum code sampler_make(struct sampler **out, const struct base_model *m, const struct kernels *k,
-                       int height, int width, int n_extra, struct err *e)
+static void sampler_size(struct sampler *s, const struct base_model *m, const struct kernels *k,
+                         int height, int width, int n_extra)
 {
-    *out = NULL;
-    enum code rc = check_side(m, height, width, e);
-    struct sampler *s = rc ? NULL : mem_alloc(1, sizeof *s);
-    if (!s) return rc ? rc : err_set(e, ERR_NOMEM, "no memory for a sampler");
     int f = vae_factor(&m->vae);
     *s = (struct sampler){.m = m,
                           .k = k,
@@ -236,8 +269,24 @@ enum code sampler_make(struct sampler **out, const struct base_model *m, const s
                           .T = tokenizer_length(m->tokenizer),
                           .n_extra = n_extra};
     s->n = (size_t)s->h * (size_t)s->w * (size_t)m->vae.latent_channels;
-    size_t n_states = 0;
-    for (int i = 0; i < m->kv.n; i++) n_states += 2 * states_of(s, i);
+}
+
+static size_t states_count(const struct sampler *s)
+{
+    size_t n = 0;
+    for (int i = 0; i < s->m->kv.n; i++) n += 2 * states_of(s, i);
+    return n;
+}
+
+enum code sampler_make(struct sampler **out, const struct base_model *m, const struct kernels *k,
+                       int height, int width, int n_extra, struct err *e)
+{
+    *out = NULL;
+    enum code rc = check_side(m, height, width, e);
+    struct sampler *s = rc ? NULL : mem_alloc(1, sizeof *s);
+    if (!s) return rc ? rc : err_set(e, ERR_NOMEM, "no memory for a sampler");
+    sampler_size(s, m, k, height, width, n_extra);
+    size_t n_states = states_count(s);
     s->kv = mem_alloc(m->kv.n_weights, sizeof *s->kv);
     s->extra = mem_alloc((size_t)n_extra * (size_t)m->text.hidden + 1, sizeof *s->extra);
     s->states = mem_alloc(n_states, sizeof *s->states);
@@ -247,9 +296,9 @@ enum code sampler_make(struct sampler **out, const struct base_model *m, const s
     s->time = mem_alloc((size_t)m->unet.channels[0], sizeof *s->time);
     if (!s->kv || !s->extra || !s->states || !s->latent || !s->guided || !s->noise || !s->time)
         rc = err_set(e, ERR_NOMEM, "no memory for a sampler of %dx%d", width, height);
-    if (!rc) rc = prompt_open(s, e);
-    if (!rc) rc = unet_open(s, 2, e);
-    if (!rc) rc = decode_open(s, e);
+    if (!rc) rc = prompt_open(s, 1, e);
+    if (!rc) rc = unet_open(s, 2, 1, e);
+    if (!rc) rc = decode_open(s, 1, e);
     if (rc) sampler_free(s);
     else *out = s;
     return rc;
@@ -271,6 +320,34 @@ void sampler_free(struct sampler *s)
     free(s->noise);
     free(s->time);
     free(s);
+}
+
+size_t sampler_bytes(const struct base_model *m, int height, int width, int n_extra)
+{
+    struct sampler s;
+    sampler_size(&s, m, NULL, height, width, n_extra);
+    return sizeof(float) * (m->kv.n_weights + (size_t)n_extra * (size_t)m->text.hidden +
+                            states_count(&s) + 3 * s.n + (size_t)m->unet.channels[0]);
+}
+
+/* A run without guidance opens one graph more, of one half, beside the one that sampler_make opens. */
+enum code sampler_cost(const struct base_model *m, const struct kernels *k, int height, int width,
+                       int n_extra, int steps, float guidance, struct pace *pace, struct cost *c,
+                       struct err *e)
+{
+    int guided = guidance > 1.0f;
+    struct sampler s;
+    enum code rc = check_side(m, height, width, e);
+    if (rc) return rc;
+    sampler_size(&s, m, k, height, width, n_extra);
+    s.cost = c;
+    s.pace = pace;
+    rc = prompt_open(&s, guided ? 2 : 1, e);
+    if (!rc) rc = unet_open(&s, 2, guided ? steps : 0, e);
+    if (!rc && !guided) rc = unet_open(&s, 1, steps, e);
+    if (!rc) rc = decode_open(&s, 1, e);
+    free(s.prompt.kv);
+    return rc;
 }
 
 size_t sampler_latent_count(const struct sampler *s)
@@ -365,7 +442,7 @@ enum code sampler_run(struct sampler *s, const struct sample_request *r, float *
         memcpy(s->extra, r->extra, (size_t)r->n_extra * (size_t)m->text.hidden * sizeof *s->extra);
     int halves = r->guidance > 1.0f ? 2 : 1;
     enum code rc = schedule_timesteps(&m->schedule, r->steps, t, e);
-    if (!rc) rc = unet_open(s, halves, e);
+    if (!rc) rc = unet_open(s, halves, 1, e);
     if (!rc) rc = prompt_run(s, r->prompt, 1, e);
     if (!rc && halves == 2) rc = prompt_run(s, r->negative, 0, e);
     if (!rc) rc = denoise(s, r, t, trace, e);
@@ -385,20 +462,41 @@ static void normalise(float *x, int n)
     for (int i = 0; i < n; i++) x[i] *= scale;
 }
 
+static enum code vision_passage(const struct clip_model *m, struct passage *p, struct err *e)
+{
+    int64_t S = m->vision.image_size;
+    enum code rc = graph_make(&p->g, e);
+    if (rc) return rc;
+    p->in = graph_input(p->g, "pixels", DTYPE_F32, SHAPE(1, S, S, 3));
+    p->out = clip_vision_build(p->g, &m->vision, m->weights, p->in);
+    graph_keep(p->g, p->out);
+    return OK;
+}
+
+/* *end: where the text's feature is read. */
+static enum code feature_passage(const struct clip_model *m, struct passage *p, struct value *end,
+                                 struct err *e)
+{
+    enum code rc = graph_make(&p->g, e);
+    if (rc) return rc;
+    p->in = graph_input(p->g, "ids", DTYPE_I32, SHAPE(1, tokenizer_length(m->tokenizer)));
+    *end = graph_input(p->g, "end", DTYPE_I32, SHAPE(1));
+    struct value hidden = clip_text_build(p->g, &m->text, m->weights, p->in, VALUE_NONE);
+    p->out = clip_text_feature(p->g, &m->text, m->weights, hidden, *end);
+    graph_keep(p->g, p->out);
+    return OK;
+}
+
 enum code clip_image_features(const struct clip_model *m, const struct kernels *k,
                               const uint8_t *rgb, int n, float *out, struct err *e)
 {
     const struct clip_vision_config *c = &m->vision;
     int S = c->image_size, P = c->projection;
     size_t values = (size_t)S * (size_t)S * 3;
-    struct graph *g;
+    struct passage p;
     struct exec *x;
-    enum code rc = graph_make(&g, e);
-    if (rc) return rc;
-    struct value in = graph_input(g, "pixels", DTYPE_F32, SHAPE(1, S, S, 3));
-    struct value feature = clip_vision_build(g, c, m->weights, in);
-    graph_keep(g, feature);
-    if ((rc = open_take(&x, g, k, e))) return rc;
+    enum code rc = vision_passage(m, &p, e);
+    if (rc || (rc = open_take(&x, p.g, k, e))) return rc;
     float *pixels = mem_alloc(values, sizeof *pixels);
     if (!pixels) {
         rc = err_set(e, ERR_NOMEM, "no memory for an image of %dx%d", S, S);
@@ -408,9 +506,9 @@ enum code clip_image_features(const struct clip_model *m, const struct kernels *
         for (size_t j = 0; j < values; j++)
             pixels[j] = ((float)rgb[(size_t)i * values + j] * (1.0f / 255.0f) - c->mean[j % 3]) /
                         c->std[j % 3];
-        exec_bind(x, in, pixels);
+        exec_bind(x, p.in, pixels);
         if ((rc = exec_run(x, e))) break;
-        memcpy(out + (size_t)i * (size_t)P, exec_data(x, feature), (size_t)P * sizeof *out);
+        memcpy(out + (size_t)i * (size_t)P, exec_data(x, p.out), (size_t)P * sizeof *out);
         normalise(out + (size_t)i * (size_t)P, P);
     }
     free(pixels);
@@ -424,16 +522,11 @@ enum code clip_text_features(const struct clip_model *m, const struct kernels *k
 {
     const struct clip_text_config *c = &m->text;
     int T = tokenizer_length(m->tokenizer), P = c->projection;
-    struct graph *g;
+    struct passage p;
+    struct value end;
     struct exec *x;
-    enum code rc = graph_make(&g, e);
-    if (rc) return rc;
-    struct value in = graph_input(g, "ids", DTYPE_I32, SHAPE(1, T));
-    struct value end = graph_input(g, "end", DTYPE_I32, SHAPE(1));
-    struct value hidden = clip_text_build(g, c, m->weights, in, VALUE_NONE);
-    struct value feature = clip_text_feature(g, c, m->weights, hidden, end);
-    graph_keep(g, feature);
-    if ((rc = open_take(&x, g, k, e))) return rc;
+    enum code rc = feature_passage(m, &p, &end, e);
+    if (rc || (rc = open_take(&x, p.g, k, e))) return rc;
     int32_t *ids = mem_alloc((size_t)T, sizeof *ids);
     if (!ids) {
         rc = err_set(e, ERR_NOMEM, "no memory for a text of %d tokens", T);
@@ -444,14 +537,50 @@ enum code clip_text_features(const struct clip_model *m, const struct kernels *k
         if ((rc = tokenizer_encode(m->tokenizer, text[i], ids, T, &info, e))) break;
         if ((rc = check_ids(c, ids, T, 0, e))) break;
         int32_t at = info.end;
-        exec_bind(x, in, ids);
+        exec_bind(x, p.in, ids);
         exec_bind(x, end, &at);
         if ((rc = exec_run(x, e))) break;
-        memcpy(out + (size_t)i * (size_t)P, exec_data(x, feature), (size_t)P * sizeof *out);
+        memcpy(out + (size_t)i * (size_t)P, exec_data(x, p.out), (size_t)P * sizeof *out);
         normalise(out + (size_t)i * (size_t)P, P);
     }
     free(ids);
 close:
     exec_close(x);
     return rc;
+}
+
+/* ---- costs ---- */
+
+enum code text_states_cost(const struct base_model *m, const struct kernels *k, int length,
+                           int n_extra, struct pace *pace, struct cost *c, struct err *e)
+{
+    struct passage p;
+    enum code rc = text_passage(m, length, NULL, n_extra, &p, e);
+    return rc ? rc : cost_take(c, p.g, k, pace, e);
+}
+
+enum code image_moments_cost(const struct base_model *m, const struct kernels *k, int h, int w,
+                             struct pace *pace, struct cost *c, struct err *e)
+{
+    struct passage p;
+    enum code rc = check_side(m, h, w, e);
+    if (!rc) rc = moments_passage(m, h, w, &p, e);
+    return rc ? rc : cost_take(c, p.g, k, pace, e);
+}
+
+enum code clip_image_cost(const struct clip_model *m, const struct kernels *k, struct pace *pace,
+                          struct cost *c, struct err *e)
+{
+    struct passage p;
+    enum code rc = vision_passage(m, &p, e);
+    return rc ? rc : cost_take(c, p.g, k, pace, e);
+}
+
+enum code clip_text_cost(const struct clip_model *m, const struct kernels *k, struct pace *pace,
+                         struct cost *c, struct err *e)
+{
+    struct passage p;
+    struct value end;
+    enum code rc = feature_passage(m, &p, &end, e);
+    return rc ? rc : cost_take(c, p.g, k, pace, e);
 }

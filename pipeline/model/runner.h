@@ -11,6 +11,7 @@
 #define MODEL_RUNNER_H
 
 #include "pipeline/model/base_model.h"
+#include "pipeline/tensor/cost.h"
 #include "pipeline/tensor/tensor.h"
 
 #include <stdint.h>
@@ -50,5 +51,18 @@ enum code clip_image_features(const struct clip_model *m, const struct kernels *
                               float *out, struct err *e);
 enum code clip_text_features(const struct clip_model *m, const struct kernels *k, const char *const *text, int n,
                              float *out, struct err *e);
+
+/* ---- what these take, for plans: the same graphs, planned and not run; the model may be a sketch (weights.h) ----
+ * Each adds to *c the arenas that are there at once and the seconds of one text or image. pace may be NULL. */
+enum code text_states_cost(const struct base_model *m, const struct kernels *k, int length, int n_extra, struct pace *pace,
+                           struct cost *c, struct err *e);
+enum code image_moments_cost(const struct base_model *m, const struct kernels *k, int h, int w, struct pace *pace,
+                             struct cost *c, struct err *e);
+/* A sampler and one picture of it. steps and guidance as in sample_request. */
+enum code sampler_cost(const struct base_model *m, const struct kernels *k, int height, int width, int n_extra, int steps,
+                       float guidance, struct pace *pace, struct cost *c, struct err *e);
+size_t sampler_bytes(const struct base_model *m, int height, int width, int n_extra);      /* of a sampler, beside its arenas */
+enum code clip_image_cost(const struct clip_model *m, const struct kernels *k, struct pace *pace, struct cost *c, struct err *e);
+enum code clip_text_cost(const struct clip_model *m, const struct kernels *k, struct pace *pace, struct cost *c, struct err *e);
 
 #endif

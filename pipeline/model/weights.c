@@ -24,6 +24,7 @@ struct slot {
     const struct stored *stored;
     const float *flat;          /* file layout: in the map, or = own_flat; NULL before first use */
     float *own_flat, *own_hwio; /* owned */
+    int flat_wanted, hwio_wanted; /* by a graph of a sketch */
 };
 
 struct weights {
@@ -33,6 +34,7 @@ struct weights {
     struct slot *slot; /* sorted by name */
     size_t n;
     int is_bare_text; /* the file has no "text_model." level */
+    int is_sketch;    /* weights_sketch */
 };
 
 /* ---- the table ------------------------------------------------------------------------------------------------------- */
@@ -358,6 +360,8 @@ static struct value param_flat(struct weights *w, struct graph *g, struct slot *
 {
     struct err e = {0};
     if (!s) return VALUE_NONE;
+    s->flat_wanted = 1;
+    if (w->is_sketch) return graph_param(g, s->name, shape, NULL);
     if (make_flat(w, s, &e)) return graph_fail(g, e.code, "%s", e.text);
     return graph_param(g, s->name, shape, s->flat);
 }
@@ -396,8 +400,28 @@ struct value weights_conv(struct weights *w, struct graph *g, int64_t in, int64_
     s = expect(w, g, dim, 4, k == 1 ? 2 : -1, name, args);
     va_end(args);
     if (!s) return VALUE_NONE;
+    s->hwio_wanted = 1;
+    if (w->is_sketch) return graph_param(g, s->name, SHAPE(k, k, in, out), NULL);
     if (make_hwio(w, s, out, in, (int64_t)k * k, &e)) return graph_fail(g, e.code, "%s", e.text);
     return graph_param(g, s->name, SHAPE(k, k, in, out), s->own_hwio);
+}
+
+void weights_sketch(struct weights *w, int on)
+{
+    w->is_sketch = on;
+}
+
+struct weights_use weights_use(const struct weights *w)
+{
+    struct weights_use use = {0};
+    for (size_t i = 0; i < w->n; i++) {
+        const struct slot *s = &w->slot[i];
+        size_t floats = (size_t)stored_count(s->stored) * sizeof(float);
+        use.mapped += s->stored->bytes;
+        if (s->own_flat || (s->flat_wanted && !in_place(s->stored))) use.own += floats;
+        if (s->own_hwio || s->hwio_wanted) use.own += floats;
+    }
+    return use;
 }
 
 const float *weights_float(struct weights *w, const char *name, int64_t count, struct err *e)

@@ -25,6 +25,15 @@ const struct stored *weights_find(const struct weights *w, const char *name);   
 size_t weights_count(const struct weights *w);
 const struct stored *weights_at(const struct weights *w, size_t i, const char **name);
 
+/* For plans: params of a sketch have a shape and no bytes. Nothing is read or converted, and graphs made of them can be
+ * planned, never run. */
+void weights_sketch(struct weights *w, int on);
+struct weights_use {
+    size_t mapped;             /* bytes of its tensors in the files: mapped, and shared by the ranks of a host */
+    size_t own;                /* bytes converted for the graphs built so far (of a sketch: that would be): one copy a rank */
+};
+struct weights_use weights_use(const struct weights *w);
+
 /* Params for a graph. `name` is a printf-style tensor name. All are frozen. */
 struct value weights_param(struct weights *w, struct graph *g, struct shape shape, const char *name, ...)
     __attribute__((format(printf, 4, 5)));

@@ -25,6 +25,21 @@ struct exec {
     size_t peak;
 };
 
+/* Like the heap that they lie in, arenas are the process's: this is its count, made by one thread (tensor.h). */
+static struct {
+    size_t now, most;
+} arenas;
+
+size_t exec_arenas_most(void)
+{
+    return arenas.most;
+}
+
+void exec_arenas_reset(void)
+{
+    arenas.most = arenas.now;
+}
+
 /* Everything that could stop a run half-way is asked here. */
 static enum code check_ready(const struct graph *g, const struct plan *p, struct err *e)
 {
@@ -67,6 +82,8 @@ enum code exec_make(struct exec **out, const struct graph *g, const struct plan 
         return err_set(e, ERR_NOMEM, "no memory for the results of a graph: %zu bytes wanted",
                        p->peak);
     }
+    arenas.now += p->peak;
+    if (arenas.now > arenas.most) arenas.most = arenas.now;
     x->arena = x->memory;
     x->arena += plan_round((uintptr_t)x->memory) - (uintptr_t)x->memory;
     *out = x;
@@ -76,6 +93,7 @@ enum code exec_make(struct exec **out, const struct graph *g, const struct plan 
 void exec_free(struct exec *x)
 {
     if (!x) return;
+    if (x->arena) arenas.now -= x->plan->peak;
     free(x->memory);
     free(x->bound);
     free(x);
@@ -203,7 +221,9 @@ void exec_close(struct exec *x)
 {
     if (!x) return;
     assert(x->owns);
-    plan_free((struct plan *)(uintptr_t)x->plan);
-    graph_free((struct graph *)(uintptr_t)x->graph);
+    struct plan *p = (struct plan *)(uintptr_t)x->plan;
+    struct graph *g = (struct graph *)(uintptr_t)x->graph;
     exec_free(x);
+    plan_free(p);
+    graph_free(g);
 }

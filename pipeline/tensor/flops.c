@@ -13,7 +13,7 @@ static double attention_product(const struct graph *g, struct value q, struct va
     return 2.0 * count(g, q) * (double)graph_dim(g, k, 1);
 }
 
-static double node_flops(const struct graph *g, const struct node *n)
+double graph_node_flops(const struct graph *g, const struct node *n)
 {
     struct value a = n->in[0], b = n->in[1], y = n->out[0];
     double d_scores = value_is(n->out[0]) || value_is(n->out[1]);
@@ -44,6 +44,6 @@ static double node_flops(const struct graph *g, const struct node *n)
 double graph_flops(const struct graph *g)
 {
     double sum = 0;
-    for (int i = 0; i < graph_nodes(g); i++) sum += node_flops(g, graph_node(g, i));
+    for (int i = 0; i < graph_nodes(g); i++) sum += graph_node_flops(g, graph_node(g, i));
     return sum;
 }

@@ -33,6 +33,9 @@ struct value graph_constant(struct graph *g, const char *name, struct shape shap
 /* "conv.weight" [3, 3, 16, 32], or add#7 [1, 8] for a result without a name. Returns out. */
 char *graph_describe(const struct graph *g, struct value x, char *out, size_t out_bytes);
 
+/* Arithmetic of one node, counted as graph_flops counts; 0 for those that only move bytes. */
+double graph_node_flops(const struct graph *g, const struct node *n);
+
 /* What a shape rule sees and says. */
 struct shape_case {
     enum op op;

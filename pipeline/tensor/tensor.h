@@ -159,6 +159,10 @@ enum code exec_run(struct exec *x, struct err *e);          /* ERR_INTERNAL if a
 const float *exec_data(const struct exec *x, struct value kept);
 size_t exec_peak(const struct exec *x);                     /* highest byte of the arena really used so far */
 void exec_free(struct exec *x);
+/* Measured over the process, as its memory is: the most bytes that the arenas of all execs held at once since the last reset,
+ * counting of each what plan_peak promised. */
+size_t exec_arenas_most(void);
+void exec_arenas_reset(void);
 
 /* graph_finish, plan, exec in one call, for the common case. exec_close frees all three (and the graph). On failure
  * nothing was made and the graph stays the caller's. */

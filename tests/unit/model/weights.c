@@ -69,6 +69,42 @@ static void layouts(void)
     weights_close(NULL);
 }
 
+/* A sketch promises exactly what the real thing then takes, and takes nothing itself. */
+static void sketches(void)
+{
+    uint16_t half[36] = {0};
+    float f[36] = {0};
+    struct stored_entry entry[] = {{"c.weight", STORED_F16, 4, {2, 2, 3, 3}, half},
+                                   {"d.weight", STORED_F32, 4, {2, 2, 3, 3}, f},
+                                   {"h.weight", STORED_F16, 1, {5}, half},
+                                   {"f.weight", STORED_F32, 1, {5}, f},
+                                   {"unused.weight", STORED_F32, 1, {7}, f}};
+    struct weights_use use[2];
+    for (int sketch = 1; sketch >= 0; sketch--) {
+        struct weights *w;
+        struct graph *g;
+        weights_open(&w, folder_of("unet", STEM ".safetensors", entry, 5), STEM, &e);
+        weights_sketch(w, sketch);
+        graph_make(&g, &e);
+        struct value c = weights_conv(w, g, 2, 2, 3, "c.weight"),
+                     h = weights_param(w, g, SHAPE(5), "h.weight");
+        weights_conv(w, g, 2, 2, 3, "d.weight");
+        weights_param(w, g, SHAPE(5), "f.weight");
+        is_code(graph_finish(g, &e), OK, &e, "%s", sketch ? "a sketch" : "the real thing");
+        ok(shape_equal(graph_shape(g, c), SHAPE(3, 3, 2, 2)) && (param(g, c) == NULL) == sketch &&
+               (param(g, h) == NULL) == sketch,
+           "has its shapes, and %s", sketch ? "no bytes" : "its bytes");
+        weights_param(w, g, SHAPE(6), "f.weight");
+        ok(graph_finish(g, &e) == ERR_INPUT, "a wrong shape is refused");
+        use[sketch] = weights_use(w);
+        graph_free(g);
+        weights_close(w);
+    }
+    is_int((long long)use[0].mapped, 2 * 36 + 4 * 36 + 2 * 5 + 4 * 5 + 4 * 7, "all is mapped");
+    is_int((long long)use[0].own, 4 * (36 + 36 + 5), "halves and convolutions are converted");
+    ok(use[1].own == use[0].own && use[1].mapped == use[0].mapped, "as the sketch had said");
+}
+
 static void large_convolutions(void)
 {
     enum { O = 37, I = 5, K = 9 };
@@ -272,6 +308,7 @@ static void survives_no_memory(void)
 int main(void)
 {
     layouts();
+    sketches();
     large_convolutions();
     refused_in_graphs();
     old_names();

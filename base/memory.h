@@ -1,0 +1,27 @@
+/* memory.h - how much memory this process took, and how much it may still take.
+ *
+ *     memory_peak_reset();  ...work...  memory_peak();        // bytes resident at most since then, or 0: not known here
+ *     memory_free(&limit);                                    // limit.bytes, and in words what set it
+ *
+ * Read from /proc and from the cgroups that the process is in, version 2 or 1. Nothing is reserved: what is free now may be taken
+ * by another a moment later.
+ */
+#ifndef BASE_MEMORY_H
+#define BASE_MEMORY_H
+
+#include <stddef.h>
+
+/* Resident memory, mapped files that were touched included. The peak is the kernel's (VmHWM), of the process's whole life where the
+ * kernel does not let it be reset. */
+size_t memory_peak(void);
+void memory_peak_reset(void);
+
+struct memory_limit {
+    size_t bytes;                      /* SIZE_MAX: nothing says */
+    const char *what;                  /* "this machine has free", "the control group of this process leaves" */
+};
+struct memory_limit memory_free(void);
+/* The same from another tree of files, for tests: "" is the real one. */
+struct memory_limit memory_free_at(const char *root);
+
+#endif
