@@ -3,6 +3,7 @@
 # Everything made lies in build/<flavour>/, objects in a mirror of the tree, so that flavours never meet:
 #     plain           the one people run; its programs are linked at build/
 #     san             SAN=1: address and undefined-behaviour sanitizer, never with CUDA     (SAN=thread: tsan)
+#     fuzz            SAN=fuzz: libFuzzer and the sanitizers, clang; only tests/fuzz is linked
 #     *-nocuda        CUDA=0
 # Two builds at once in one tree: give one its own BUILD=build/mine.
 
@@ -12,9 +13,11 @@ VERSION ?= 0.1.0
 NVCC    ?= nvcc
 MPICC   ?= mpicc
 CUDA_ARCH ?= 80 86 90
-CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+SAN_NAME_thread := tsan
+SAN_NAME_fuzz := fuzz
+CC      := $(if $(filter default,$(origin CC)),$(if $(filter fuzz,$(SAN)),clang,gcc),$(CC))
 
-SAN_FLAVOUR := $(if $(SAN),$(if $(filter thread,$(SAN)),tsan,san),plain)
+SAN_FLAVOUR := $(if $(SAN),$(or $(SAN_NAME_$(SAN)),san),plain)
 FLAVOUR := $(SAN_FLAVOUR)$(if $(filter 0,$(CUDA)),-nocuda)
 B   := $(BUILD)/$(FLAVOUR)
 BIN := $(if $(filter plain,$(FLAVOUR)),$(BUILD),$(B))
@@ -34,10 +37,10 @@ DEPS_STAMP := $(BUILD)/.deps-$(firstword $(shell sha256sum .ci/deps))
 FOUND := $(B)/found.mk
 PKG_base := libcrypto
 PKG_proto := libzmq msgpack
-PKG_pipeline := openblas libpng libjpeg libwebp libexif libfyaml jansson libpcre2-8
-PKG_coordinator := sqlite3 jansson libfyaml libpcre2-8
-PKG_cli := libfyaml jansson libcurl
-PKG_workers := libfyaml jansson
+PKG_pipeline := openblas libpng libjpeg libwebp libexif yaml-0.1 jansson libpcre2-8
+PKG_coordinator := sqlite3 jansson libpcre2-8
+PKG_cli := jansson libcurl
+PKG_workers := jansson
 
 FREE_GOALS := help fmt clean deps lint-quick
 ifneq ($(filter-out $(FREE_GOALS),$(or $(MAKECMDGOALS),all)),)
@@ -64,7 +67,8 @@ KNOWS_workers := pipeline proto base
 
 TREE := $(shell find $(ROOMS) tests bench -type f \( -name '*.[ch]' -o -name '*.cu' -o -name '*.sh' -o -name '*.sql' \
 	-o -path 'coordinator/web/*.*' \) 2>/dev/null | sort)
-C_FILES := $(filter %.c,$(TREE))
+# libFuzzer drives the targets of tests/fuzz itself.
+C_FILES := $(filter-out $(if $(filter fuzz,$(SAN)),tests/fuzz/support/replay.c),$(filter %.c,$(TREE)))
 
 # tensor/cuda is compiled as a whole or, without CUDA, as off.c alone, which says that there is none.
 USE_CUDA := $(if $(SAN)$(filter 0,$(CUDA)),,$(and $(CUDA_FOUND),$(filter pipeline/tensor/cuda/%.cu,$(TREE))))
@@ -95,10 +99,12 @@ WARN_WIDTH := -Wconversion -Wno-sign-conversion
 WARN_FLOAT := -Wdouble-promotion -Wfloat-conversion
 SAN_FLAGS_san := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SAN_FLAGS_tsan := -fsanitize=thread
+SAN_FLAGS_fuzz := -fsanitize=fuzzer-no-link $(SAN_FLAGS_san)
+SAN_LINK_fuzz := -fsanitize=fuzzer
 SAN_FLAGS := $(SAN_FLAGS_$(SAN_FLAVOUR))
 CFLAGS ?= $(if $(SAN),-O1,-O3) -g
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DENGRAM_VERSION='"$(VERSION)"' -I. $(WARN) $(SAN_FLAGS) $(PKG_CFLAGS) $(CFLAGS)
-ALL_LDFLAGS = $(SAN_FLAGS) -Wl,--as-needed $(LDFLAGS)
+ALL_LDFLAGS = $(SAN_FLAGS) $(SAN_LINK_$(SAN_FLAVOUR)) -Wl,--as-needed $(LDFLAGS)
 
 # Whether a*b+c is rounded once or twice must not be the compiler's mood where results are promised to the byte: no
 # contraction anywhere; hot kernels name the multiply-adds they want. Never fast-math, never -march=native (a build must
@@ -172,7 +178,7 @@ run_tests = ENGRAM_BIN=$(abspath $(BIN)) CC='$(CC)' ENGRAM_HEADER_FLAGS='$(PKG_C
 
 # ---- goals -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all test test-all simulate demo bench lint lint-quick fmt info help install deps clean FORCE
+.PHONY: all test test-all fuzz fuzz-programs simulate demo bench lint lint-quick fmt info help install deps clean FORCE
 all: $(PROGRAMS) ## programs: build/engram, build/engram-coordinator, build/engram-worker
 
 test: $(if $(filter %.sh,$(TESTS)),$(PROGRAMS)) $(call test_programs,$(TESTS)) ## all quick tests; T="tests/parity tests/cli" picks by prefix
@@ -181,6 +187,12 @@ test: $(if $(filter %.sh,$(TESTS)),$(PROGRAMS)) $(call test_programs,$(TESTS)) #
 test-all: $(PROGRAMS) $(call test_programs,$(TESTS_ALL)) ## and the slow ones, ENGRAM_TEST_ALL=1 in their environment
 	@ENGRAM_TEST_ALL=1 $(call run_tests,$(TESTS_ALL))
 
+fuzz: ## libFuzzer on every target of tests/fuzz, FUZZ_SECONDS each (clang, libclang-rt); T= picks
+	@+$(MAKE) --no-print-directory SAN=fuzz fuzz-programs
+	@JOBS=$(JOBS) tests/fuzz/run $(BUILD)/fuzz $(or $(FUZZ_SECONDS),60) $(FUZZED)
+FUZZED = $(filter $(T:%=%%),$(filter tests/fuzz/%,$(OWN_C)))
+fuzz-programs: $(call test_programs,$(FUZZED))
+
 simulate: $(B)/tests/core/simulate ; @$< $(SEED) $(EVENTS) ## the coordinator in a simulated world: SEED=n EVENTS=m
 demo: all ## Storybook end to end
 	@ENGRAM_BIN=$(abspath $(BIN)) examples/storybook/demo.sh
@@ -188,7 +200,7 @@ demo: all ## Storybook end to end
 bench: $(patsubst %.c,$(B)/%,$(filter bench/%,$(OWN_C))) all ## measurements of bench/
 	@set -e; for b in $(patsubst %.c,$(B)/%,$(filter bench/%,$(OWN_C))); do echo "== $$b"; $$b; done
 
-SHELL_FILES = $(filter %.sh,$(TREE)) $(wildcard .ci/deps .ci/probe .ci/run tests/run slurm/*.sh slurm/*.sbatch examples/storybook/*.sh)
+SHELL_FILES = $(filter %.sh,$(TREE)) $(wildcard .ci/deps .ci/probe .ci/run tests/run tests/fuzz/run slurm/*.sh slurm/*.sbatch examples/storybook/*.sh)
 FORMATTED = $(filter %.c %.cu,$(TREE))
 lint-quick: ## shellcheck and the format of every .c and .cu
 	@shellcheck -x $(SHELL_FILES)
@@ -211,7 +223,7 @@ info: ## what was found, where, and what is off
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
-	@echo '  also: JOBS=n V=1 SAN=1 SAN=thread CUDA=0 WERROR=1 DEPS=0 BUILD=.. CC=.. CFLAGS=.. PREFIX=.. print-VARIABLE'
+	@echo '  also: JOBS=n V=1 SAN=1 SAN=thread SAN=fuzz CUDA=0 WERROR=1 DEPS=0 BUILD=.. CC=.. CFLAGS=.. PREFIX=.. print-VARIABLE'
 
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/engram

@@ -29,7 +29,9 @@ enum code image_png_decode(const void *data, size_t bytes, struct picture *p, st
 enum code image_jpeg_decode(const void *data, size_t bytes, struct picture *p, struct err *e);
 enum code image_webp_decode(const void *data, size_t bytes, struct picture *p, struct err *e);
 
-/* Refuses sizes before pixels are taken memory for; then takes it. */
+/* Refuses what a file declares: no pixels, or more of them than are read. */
+enum code image_check_size(const struct picture *p, size_t w, size_t h, struct err *e);
+/* The same, then takes memory for them. */
 enum code image_take_pixels(struct picture *p, uint32_t w, uint32_t h, int channels, struct err *e);
 /* The two lines every decoder needs. */
 enum code image_truncated(const char *name, size_t bytes, struct err *e);

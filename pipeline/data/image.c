@@ -70,15 +70,22 @@ enum code image_damaged(const char *name, const char *format, const char *why, s
     return err_set(e, ERR_INPUT, "%s is a damaged %s (%s); export it again", name, format, why);
 }
 
-enum code image_take_pixels(struct picture *p, uint32_t w, uint32_t h, int channels, struct err *e)
+enum code image_check_size(const struct picture *p, size_t w, size_t h, struct err *e)
 {
     if (!w || !h)
-        return err_set(e, ERR_INPUT, "%s has no pixels (%ux%u); export it again", p->name, w, h);
-    if (w > IMAGE_SIDE || h > IMAGE_SIDE || (uint64_t)w * h > IMAGE_PIXELS)
+        return err_set(e, ERR_INPUT, "%s has no pixels (%zux%zu); export it again", p->name, w, h);
+    if (w > IMAGE_SIDE || h > IMAGE_SIDE || w * h > IMAGE_PIXELS)
         return err_set(e, ERR_INPUT,
-                       "%s says it is %ux%u; at most %u pixels a side and %u million in all are "
+                       "%s says it is %zux%zu; at most %u pixels a side and %u million in all are "
                        "read: make it smaller",
                        p->name, w, h, IMAGE_SIDE, IMAGE_PIXELS / 1000000);
+    return OK;
+}
+
+enum code image_take_pixels(struct picture *p, uint32_t w, uint32_t h, int channels, struct err *e)
+{
+    enum code rc = image_check_size(p, w, h, e);
+    if (rc) return rc;
     free(p->pixel);
     p->pixel = mem_alloc((size_t)w * h, (size_t)channels);
     if (!p->pixel) return err_set(e, ERR_NOMEM, "%s: no memory for %ux%u pixels", p->name, w, h);

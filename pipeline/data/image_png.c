@@ -20,7 +20,6 @@ struct stream {
     const uint8_t *data; /* reading: borrowed */
     size_t bytes, at;
     uint8_t **rows;  /* reading: owned */
-    int frames;      /* of an animated PNG */
     struct text out; /* writing: owned */
 };
 
@@ -49,22 +48,43 @@ static void on_read(png_structp png, png_bytep to, png_size_t n)
     s->at += n;
 }
 
-/* acTL: number of frames. Other unknown chunks are passed over. */
-static int on_chunk(png_structp png, png_unknown_chunkp c)
+/* ---- the container -------------------------------------------------------------------------------------------------- */
+
+struct chunks {
+    const uint8_t *exif; /* borrowed; the one before or behind the pixels */
+    size_t n_exif;
+};
+
+static size_t word(const uint8_t *p)
 {
-    struct stream *s = png_get_user_chunk_ptr(png);
-    if (!memcmp(c->name, "acTL", 4) && c->size >= 4)
-        s->frames = (int)png_get_uint_32(c->data) & 0xffff;
-    return 1;
+    return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
 }
 
-static void orientation_read(struct stream *s, struct picture *p)
+/* Length, name, data, checksum, one behind the other up to IEND. Walked before libpng sees them, for it allocates what a
+ * length says before it reads: a file of a hundred bytes could ask for two gigabytes. */
+static enum code chunks_read(const uint8_t *data, size_t bytes, struct picture *p, struct chunks *c,
+                             struct err *e)
 {
-    png_uint_32 n = 0;
-    png_bytep exif = NULL;
-    if (png_get_eXIf_1(s->png, s->info, &n, &exif))
-        p->orientation = image_exif_orientation(exif, n);
+    enum code rc;
+    for (size_t at = 8; bytes - at >= 12;) {
+        const uint8_t *name = data + at + 4, *inside = data + at + 8;
+        size_t n = word(data + at);
+        if (n > bytes - at - 12) break;
+        if (at == 8 && (n != 13 || memcmp(name, "IHDR", 4) != 0))
+            return image_damaged(p->name, "PNG", "no header", e);
+        if (at == 8 && (rc = image_check_size(p, word(inside), word(inside + 4), e))) return rc;
+        if (!memcmp(name, "IEND", 4)) return OK;
+        if (!memcmp(name, "acTL", 4) && n >= 4 && word(inside) > 1)
+            return err_set(e, ERR_INPUT,
+                           "%s is an animation of %zu pictures; save one of them as PNG or JPEG",
+                           p->name, word(inside));
+        if (!memcmp(name, "eXIf", 4)) *c = (struct chunks){inside, n};
+        at += 12 + n;
+    }
+    return image_truncated(p->name, bytes, e);
 }
+
+/* ---- the pixels ----------------------------------------------------------------------------------------------------- */
 
 static void to_8_bit_rgb(struct stream *s, struct picture *p)
 {
@@ -87,13 +107,10 @@ static void to_8_bit_rgb(struct stream *s, struct picture *p)
 static void decode(struct stream *s, struct picture *p)
 {
     png_set_read_fn(s->png, s, on_read);
-    png_set_read_user_chunk_fn(s->png, s, on_chunk);
-    png_set_user_limits(s->png, 0x7fffffff, 0x7fffffff); /* ours are checked below, in our words */
+    png_set_user_limits(s->png, 0x7fffffff, 0x7fffffff); /* ours were checked, in our words */
+    /* Texts, profiles and the like, which may be packed a thousandfold, are passed over. */
+    png_set_keep_unknown_chunks(s->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_read_info(s->png, s->info);
-    if (s->frames > 1)
-        fail(s, err_set(s->e, ERR_INPUT,
-                        "%s is an animation of %d pictures; save one of them as PNG or JPEG",
-                        s->name, s->frames));
     to_8_bit_rgb(s, p);
     s->rows = calloc((size_t)p->h, sizeof *s->rows);
     if (!s->rows) fail(s, err_set(s->e, ERR_NOMEM, "%s: out of memory", s->name));
@@ -101,19 +118,22 @@ static void decode(struct stream *s, struct picture *p)
         s->rows[y] = p->pixel + (size_t)y * (size_t)p->w * (size_t)p->channels;
     png_read_image(s->png, s->rows);
     png_read_end(s->png, s->info);
-    orientation_read(s, p); /* eXIf may stand behind the pixels */
 }
 
 enum code image_png_decode(const void *data, size_t bytes, struct picture *p, struct err *e)
 {
-    struct stream *s = calloc(1, sizeof *s);
+    struct chunks c = {0};
+    enum code rc = chunks_read(data, bytes, p, &c, e);
+    struct stream *s = rc ? NULL : calloc(1, sizeof *s);
+    if (rc) return rc;
     if (!s) return err_set(e, ERR_NOMEM, "%s: out of memory", p->name);
     *s = (struct stream){.e = e, .name = p->name, .data = data, .bytes = bytes};
     s->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, s, on_error, on_warning);
     s->info = s->png ? png_create_info_struct(s->png) : NULL;
     if (!s->info) s->code = err_set(e, ERR_NOMEM, "%s: out of memory", p->name);
     else if (!setjmp(png_jmpbuf(s->png))) decode(s, p);
-    enum code rc = s->code;
+    rc = s->code;
+    if (!rc && c.exif) p->orientation = image_exif_orientation(c.exif, c.n_exif);
     png_destroy_read_struct(&s->png, &s->info, NULL);
     free(s->rows);
     free(s);

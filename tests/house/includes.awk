@@ -56,7 +56,7 @@ BEGIN {
     home("^nccl", "^workers/comm_nccl\\.")
     home("^(cuda|cublas|cudnn|nv)", "^(pipeline/tensor/cuda/|workers/comm_nccl\\.)")
     home("^(cblas|openblas|immintrin)", "^pipeline/tensor/cpu/")
-    home("^(png|jpeglib|webp/|libexif/)", "^pipeline/data/")
+    home("^(png|jpeglib|yaml\\.h|webp/|libexif/)", "^pipeline/data/")
     home("^(pcre2|uni(case|norm|ctype|str|types|conv|name)\\.h)", "^pipeline/")
     home("^openssl/", "^base/")
     home("^curl/", "^cli/caption_endpoint\\.c$")
