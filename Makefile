@@ -197,8 +197,9 @@ simulate: $(B)/tests/core/simulate ; @$< $(SEED) $(EVENTS) ## the coordinator in
 demo: all ## Storybook end to end
 	@ENGRAM_BIN=$(abspath $(BIN)) examples/storybook/demo.sh
 
-bench: $(patsubst %.c,$(B)/%,$(filter bench/%,$(OWN_C))) all ## measurements of bench/
-	@set -e; for b in $(patsubst %.c,$(B)/%,$(filter bench/%,$(OWN_C))); do echo "== $$b"; $$b; done
+bench: $(patsubst %.c,$(B)/%,$(filter bench/%,$(OWN_C))) all ## measurements of bench/; ROW="unet-256 score": rows beside PyTorch
+	@$(if $(ROW),,set -e; for b in $(patsubst %.c,$(B)/%,$(filter bench/%,$(filter-out bench/peer/%,$(OWN_C)))); do echo "== $$b"; $$b; done)
+	@ENGRAM_BENCH=$(B)/bench/peer bench/peer/run.sh $(ROW)
 
 SHELL_FILES = $(filter %.sh,$(TREE)) $(wildcard .ci/deps .ci/probe .ci/run tests/run tests/fuzz/run slurm/*.sh slurm/*.sbatch examples/storybook/*.sh)
 FORMATTED = $(filter %.c %.cu,$(TREE))

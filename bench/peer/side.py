@@ -1,0 +1,68 @@
+"""One half of a row as a process that is stopped (SIGSTOP) whenever it is not asked: nobody spins beside the other."""
+import os
+import select
+import signal
+import subprocess
+import time
+
+
+class Side:
+    def __init__(self, name, command, cpus, environment, log, deadline):
+        self.name, self.deadline = name, deadline  # of time.monotonic: no answer is waited for longer
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                                        env=os.environ | environment, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+
+    def wait_until_ready(self):
+        word, _, facts = self.line().partition(" ")
+        if word != "ready":
+            raise RuntimeError(f"{self.name} said {word!r}")
+        self.stop()
+        return facts
+
+    def line(self):
+        """The next one. Each is asked for alone, so none can be waiting in Python's buffer."""
+        left = max(0, self.deadline - time.monotonic())
+        if not select.select([self.process.stdout], [], [], left)[0]:
+            self.process.kill()
+            raise RuntimeError(f"{self.name} was still working when the row's time was over")
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name} ended")
+        return line.strip()
+
+    def ask(self, text):
+        """Wakes the process for one line and its answer."""
+        os.kill(self.process.pid, signal.SIGCONT)
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+        answer = self.line()
+        self.stop()
+        return answer
+
+    def stop(self):
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def memory(self):
+        """(resident now, highest since reset) in bytes."""
+        found = {}
+        with open(f"/proc/{self.process.pid}/status") as f:
+            for line in f:
+                key, _, value = line.partition(":")
+                if key in ("VmRSS", "VmHWM"):
+                    found[key] = int(value.split()[0]) * 1024
+        return found["VmRSS"], found["VmHWM"]
+
+    def reset_highest(self):
+        with open(f"/proc/{self.process.pid}/clear_refs", "w") as f:
+            f.write("5")
+
+    def end(self):
+        """The process and its pipes are gone afterwards, whatever state it was in."""
+        try:
+            os.kill(self.process.pid, signal.SIGCONT)
+            self.process.stdin.close()
+            self.process.wait(20)
+        except (OSError, subprocess.TimeoutExpired):
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
