@@ -178,7 +178,7 @@ run_tests = ENGRAM_BIN=$(abspath $(BIN)) CC='$(CC)' ENGRAM_HEADER_FLAGS='$(PKG_C
 
 # ---- goals -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all test test-all fuzz fuzz-programs simulate demo bench lint lint-quick fmt info help install deps clean FORCE
+.PHONY: all test test-all fuzz fuzz-programs simulate demo bench parity lint lint-quick fmt info help install deps clean FORCE
 all: $(PROGRAMS) ## programs: build/engram, build/engram-coordinator, build/engram-worker
 
 test: $(if $(filter %.sh,$(TESTS)),$(PROGRAMS)) $(call test_programs,$(TESTS)) ## all quick tests; T="tests/parity tests/cli" picks by prefix
@@ -200,6 +200,10 @@ demo: all ## Storybook end to end
 bench: $(patsubst %.c,$(B)/%,$(filter bench/%,$(OWN_C))) all ## measurements of bench/; ROW="unet-256 score": rows beside PyTorch
 	@$(if $(ROW),,set -e; for b in $(patsubst %.c,$(B)/%,$(filter bench/%,$(filter-out bench/peer/%,$(OWN_C)))); do echo "== $$b"; $$b; done)
 	@ENGRAM_BENCH=$(B)/bench/peer bench/peer/run.sh $(ROW)
+
+parity: all ## full-size models beside diffusers and PyTorch, hours; P="unet-512 loss-256" picks
+	@tests/full_size/support/environment.sh build/parity-venv
+	@ENGRAM_BIN=$(abspath $(BIN)) build/parity-venv/bin/python tests/full_size/run.py $(P)
 
 SHELL_FILES = $(filter %.sh,$(TREE)) $(wildcard .ci/deps .ci/probe .ci/run tests/run tests/fuzz/run slurm/*.sh slurm/*.sbatch examples/storybook/*.sh)
 FORMATTED = $(filter %.c %.cu,$(TREE))
