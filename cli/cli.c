@@ -217,6 +217,8 @@ enum code cli_settings(const char *config, const struct words *set, struct setti
         if (one) problems_add(p, one, "--set %s", e->text);
         if (one) rc = one;
     }
+    enum code whole = settings_check(out, e);
+    if (whole) problems_add(p, rc = whole, "%s", e->text);
     struct text t = {0};
     settings_write(out, &t);
     *json = text_ok(&t) ? arena_strdup(a, t.s) : NULL;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 static const struct part_table *const tables[] = {
-    &parts_model, &parts_cns}; /* another method's parts: one more line here */
+    &parts_model, &parts_sample, &parts_cns}; /* another method's parts: one more line here */
 #define TABLES (sizeof tables / sizeof tables[0])
 
 struct request {
@@ -31,7 +31,11 @@ static void print_part(const struct part *p)
     for (int i = 0; i < PART_OPTIONS && p->option[i].name; i++) {
         const struct part_option *o = &p->option[i];
         printf("  %-7s %-22s %-16s %s, default", i ? "" : "options", o->name,
-               o->n > 1 ? "list" : "number", o->what);
+               o->n > 1 ? "list"
+               : o->n   ? "number"
+                        : "text",
+               o->what);
+        if (!o->n) printf(" %s", o->text);
         for (int j = 0; j < o->n; j++) printf("%s %g", j ? "," : "", o->v[j]);
         printf("\n");
     }
@@ -41,8 +45,8 @@ static void print_help(void)
 {
     printf("engram debug unet --model examples/storybook/model --in unet.in.safetensors --out "
            "unet.out.safetensors\n"
-           "engram debug ddim --model model --in noise.safetensors --out latents.safetensors "
-           "--options ddim.json\n"
+           "engram debug sample --model model --in noise.safetensors --out latents.safetensors "
+           "--options euler.json\n"
            "engram debug text --model model --in ids.safetensors --out states.safetensors "
            "--backend check\n"
            "\n"

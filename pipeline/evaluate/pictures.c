@@ -148,6 +148,7 @@ static enum code sample(struct gallery *g, int k, int i, const struct view *v, s
                                .kv = v->kv,
                                .extra = g->rows,
                                .n_extra = t->n,
+                               .solver = solver_kind_at(s->sample_sampler),
                                .steps = (int)s->sample_steps,
                                .guidance = (float)s->sample_guidance,
                                .eta = (float)s->sample_eta,

@@ -2,6 +2,7 @@
 #include "pipeline/method/settings.h"
 
 #include "pipeline/data/yaml.h"
+#include "pipeline/model/solver.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -224,6 +225,17 @@ enum code settings_parse(struct settings *s, const char *json, struct err *e)
     }
     json_decref(root);
     return rc;
+}
+
+enum code settings_check(const struct settings *s, struct err *e)
+{
+    const struct solver_kind *k = solver_kind_at(s->sample_sampler);
+    if (s->sample_eta > 0 && !k->takes_eta)
+        return err_set(
+            e, ERR_USAGE,
+            "sample.eta = %g with sample.sampler = %s: only ddim has an eta; leave it at 0",
+            s->sample_eta, k->name);
+    return OK;
 }
 
 /* Shortest decimal that reads back as the same double: the canonical form must not depend on who wrote it. */

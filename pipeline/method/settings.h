@@ -34,6 +34,7 @@ void settings_default(struct settings *s);
 enum code settings_read(struct settings *s, const char *path, struct problems *p, struct err *e);     /* YAML file */
 enum code settings_parse(struct settings *s, const char *json, struct err *e);                        /* canonical JSON */
 enum code settings_set(struct settings *s, const char *assignment, struct err *e);                    /* "group.name=value" */
+enum code settings_check(const struct settings *s, struct err *e);                                    /* values that contradict each other */
 void settings_write(const struct settings *s, struct text *out);                                      /* canonical JSON */
 void settings_help(struct text *out);                                                                 /* a table for people */
 

@@ -216,6 +216,8 @@ static enum code name_model(struct base_model *m, const char *dir, struct err *e
                 s->train_steps, s->beta_start, s->beta_end,
                 s->scaled_linear ? "scaled_linear" : "linear", s->steps_offset, s->set_alpha_to_one,
                 s->prediction == PREDICT_V ? "v" : "epsilon");
+    if (s->spacing != SPACING_UNSAID) text_printf(&t, "spacing %s\n", config_spacing(s->spacing));
+    if (s->ends_at_sigma_min) text_add(&t, "final sigma_min\n");
     return end_name(&t, dir, &m->hash, e);
 }
 

@@ -205,8 +205,43 @@ enum code config_read_vae(const char *path, struct vae_config *out, struct err *
     return jsonfile_close(&f);
 }
 
-/* What the file says about sampling is left aside where the reference pipeline overrides it (steps_offset is 1, nothing is
- * clipped) or where it belongs to a sampler that Engram does not use (timestep_spacing, skip_prk_steps). */
+/* A file of another class than these says nothing that matters: SCHEDULER_OTHER. */
+static enum scheduler read_class(struct jsonfile *f)
+{
+    static const char *const name[] = {
+        [SCHEDULER_DDIM] = "DDIMScheduler",
+        [SCHEDULER_PNDM] = "PNDMScheduler",
+        [SCHEDULER_DPM] = "DPMSolverMultistepScheduler",
+        [SCHEDULER_EULER] = "EulerDiscreteScheduler",
+        [SCHEDULER_EULER_A] = "EulerAncestralDiscreteScheduler",
+    };
+    const char *text = jsonfile_text(f, "_class_name", "");
+    for (size_t i = SCHEDULER_DDIM; i < COUNT(name); i++)
+        if (!strcmp(text, name[i])) return (enum scheduler)i;
+    return SCHEDULER_OTHER;
+}
+
+const char *config_spacing(enum spacing how)
+{
+    static const char *const name[] = {[SPACING_UNSAID] = "",
+                                       [SPACING_LEADING] = "leading",
+                                       [SPACING_LINSPACE] = "linspace",
+                                       [SPACING_TRAILING] = "trailing"};
+    return name[how];
+}
+
+static enum spacing read_spacing(struct jsonfile *f)
+{
+    const char *text = jsonfile_text(f, "timestep_spacing", "");
+    for (enum spacing i = SPACING_UNSAID; i <= SPACING_TRAILING; i++)
+        if (!strcmp(text, config_spacing(i))) return i;
+    jsonfile_fail(f, "timestep_spacing is \"%.60s\"; Engram knows leading, linspace and trailing",
+                  text);
+    return SPACING_UNSAID;
+}
+
+/* steps_offset and clip_sample are not read: the reference pipeline overrides them (1, and nothing is clipped). What makes
+ * a class another sampler (skip_prk_steps, solver_order, use_karras_sigmas, ...) is the setting sample.sampler's to say. */
 enum code config_read_schedule(const char *path, struct schedule_config *out, struct err *e)
 {
     struct schedule_config c = {.steps_offset = 1};
@@ -223,9 +258,16 @@ enum code config_read_schedule(const char *path, struct schedule_config *out, st
     c.scaled_linear = !strcmp(text, "scaled_linear");
     if (!c.scaled_linear) jsonfile_refuse_not(&f, "beta_schedule", "linear");
     c.set_alpha_to_one = jsonfile_flag(&f, "set_alpha_to_one", 1);
+    c.alpha_unsaid = !jsonfile_has(&f, "set_alpha_to_one");
+    c.offset_unsaid = !jsonfile_has(&f, "steps_offset");
     text = jsonfile_text(&f, "prediction_type", "epsilon");
     c.prediction = strcmp(text, "v_prediction") ? PREDICT_EPSILON : PREDICT_V;
     if (c.prediction == PREDICT_EPSILON) jsonfile_refuse_not(&f, "prediction_type", "epsilon");
+    c.file_class = read_class(&f);
+    c.spacing = read_spacing(&f);
+    text = jsonfile_text(&f, "final_sigmas_type", "zero");
+    c.ends_at_sigma_min = !strcmp(text, "sigma_min");
+    if (!c.ends_at_sigma_min) jsonfile_refuse_not(&f, "final_sigmas_type", "zero");
     if (!f.rc && !(c.beta_start > 0 && c.beta_start <= c.beta_end && c.beta_end < 1))
         jsonfile_fail(&f, "beta_start and beta_end must satisfy 0 < start <= end < 1");
     if (!f.rc) *out = c;

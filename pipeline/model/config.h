@@ -49,12 +49,20 @@ struct clip_vision_config {
 };
 
 enum prediction { PREDICT_EPSILON, PREDICT_V };
+enum spacing { SPACING_UNSAID, SPACING_LEADING, SPACING_LINSPACE, SPACING_TRAILING };      /* UNSAID: each sampler's own */
+enum scheduler { SCHEDULER_OTHER, SCHEDULER_DDIM, SCHEDULER_PNDM, SCHEDULER_DPM, SCHEDULER_EULER, SCHEDULER_EULER_A };
+/* The reference hands one scheduler's file to another by carrying only what the file said; what it left out becomes the other
+ * class's default. Hence what was unsaid is kept as such; 0 in the last four fields is the usual file. */
 struct schedule_config {
     int train_steps;                        /* num_train_timesteps */
     double beta_start, beta_end;
     int scaled_linear;                      /* beta_schedule: scaled_linear (1) or linear (0) */
-    int steps_offset, set_alpha_to_one;
+    int steps_offset, set_alpha_to_one;     /* 1: the pipeline insists; as DDIM reads it: 1 where the file is silent */
     enum prediction prediction;
+    enum spacing spacing;                   /* timestep_spacing */
+    enum scheduler file_class;              /* _class_name: whose file it is */
+    int offset_unsaid, alpha_unsaid;        /* the file has no steps_offset, no set_alpha_to_one */
+    int ends_at_sigma_min;                  /* final_sigmas_type: sigma_min (1) or zero (0) */
 };
 
 enum code config_read_unet(const char *path, struct unet_config *out, struct err *e);
@@ -63,6 +71,7 @@ enum code config_read_clip_text(const char *path, struct clip_text_config *out, 
 /* A CLIPModel's config.json holds both halves (text_config, vision_config). */
 enum code config_read_clip(const char *path, struct clip_text_config *text, struct clip_vision_config *vision,
                            struct err *e);
+const char *config_spacing(enum spacing how);                     /* as the file says it; "" for UNSAID */
 enum code config_read_schedule(const char *path, struct schedule_config *out, struct err *e);
 
 #endif

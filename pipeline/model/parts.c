@@ -26,8 +26,14 @@ static struct part_option *option_find(struct part_option *o, const char *name)
 }
 
 static enum code option_set(struct part_option *o, const char *path, const json_t *value,
-                            struct err *e)
+                            struct arena *a, struct err *e)
 {
+    if (!o->n) {
+        if (!json_is_string(value))
+            return err_set(e, ERR_INPUT, "%s: %s is not a text", path, o->name);
+        o->text = arena_strdup(a, json_string_value(value));
+        return o->text ? OK : err_set(e, ERR_NOMEM, "%s: out of memory", path);
+    }
     int n = json_is_array(value) ? (int)json_array_size(value) : 1;
     if (n != o->n)
         return err_set(e, ERR_INPUT, "%s: %s needs %d number%s", path, o->name, o->n,
@@ -55,19 +61,29 @@ static enum code options_read(struct part_run *r, const char *part, const char *
     {
         struct part_option *o = option_find(r->option, name);
         if (rc) break;
-        if (o) rc = option_set(o, path, value, e);
+        if (o) rc = option_set(o, path, value, &r->arena, e);
         else rc = err_set(e, ERR_INPUT, "%s: part %s has no option \"%s\"", path, part, name);
     }
     json_decref(root);
     return rc;
 }
 
-double part_number(const struct part_run *r, const char *name, int i)
+static const struct part_option *option_of(const struct part_run *r, const char *name)
 {
     for (int j = 0; j < PART_OPTIONS && r->option[j].name; j++)
-        if (strcmp(r->option[j].name, name) == 0) return r->option[j].v[i];
+        if (strcmp(r->option[j].name, name) == 0) return &r->option[j];
     assert(!"an option that the part declares");
-    return 0;
+    return &r->option[0];
+}
+
+double part_number(const struct part_run *r, const char *name, int i)
+{
+    return option_of(r, name)->v[i];
+}
+
+const char *part_text(const struct part_run *r, const char *name)
+{
+    return option_of(r, name)->text;
 }
 
 /* ---- life ---- */
@@ -79,7 +95,9 @@ enum code part_open(struct part_run *r, const struct part *p, const char *model,
     memcpy(r->option, p->option, sizeof r->option);
     enum code rc = options ? options_read(r, p->name, options, e) : OK;
     if (!rc) rc = safetensors_open(&r->in, in, e);
-    if (rc) r->in = NULL;
+    if (!rc) return OK;
+    r->in = NULL;
+    arena_fini(&r->arena);
     return rc;
 }
 

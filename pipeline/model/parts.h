@@ -23,7 +23,12 @@
 #define PART_NUMBERS 2                     /* of one option: betas are two */
 
 struct part_tensor { const char *name, *shape, *what; };
-struct part_option { const char *name; int n; double v[PART_NUMBERS]; const char *what; };    /* v: default */
+struct part_option {
+    const char *name;
+    int n;                                 /* numbers; 0: a text */
+    double v[PART_NUMBERS];                /* default, then as asked */
+    const char *what, *text;               /* text: of n = 0 */
+};
 
 struct part_run;
 struct part {
@@ -34,6 +39,7 @@ struct part {
 };
 struct part_table { const struct part *part; size_t n; };
 extern const struct part_table parts_model;                      /* text, unet, vae-encode, ..., loss */
+extern const struct part_table parts_sample;                     /* sample */
 const struct part *part_find(const struct part_table *const *tables, size_t n, const char *name);   /* NULL: unknown */
 
 struct part_run {
@@ -45,7 +51,7 @@ struct part_run {
     struct stored_entry *out;              /* results, in the arena */
     size_t n_out, room_out;
 };
-/* options: a JSON object of numbers and lists of numbers, or NULL for the defaults. An option that the part does not have is
+/* options: a JSON object of numbers, lists of numbers and texts, or NULL for the defaults. An option that the part does not have is
  * an error. On failure nothing is left open. */
 enum code part_open(struct part_run *r, const struct part *p, const char *model, const struct kernels *k, const char *in,
                     const char *options, struct err *e);
@@ -55,6 +61,7 @@ void part_close(struct part_run *r);
 
 /* Option `name`, number i of it. Asserts that the part has it. */
 double part_number(const struct part_run *r, const char *name, int i);
+const char *part_text(const struct part_run *r, const char *name);      /* borrowed from the run */
 
 /* An input by name. dim says the size wanted per dimension, -1: any; the sizes found are put there. *out is in the arena. */
 enum code part_floats(struct part_run *r, const char *name, int rank, int64_t *dim, float **out, struct err *e);

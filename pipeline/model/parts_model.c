@@ -268,62 +268,6 @@ static enum code clip_image(struct part_run *r, struct err *e)
     return rc;
 }
 
-/* ---- the sampler ---- */
-
-/* Pictures one by one, as the sampler makes them; their trajectories put side by side: [steps+1, B, c, h, w]. */
-static enum code ddim_run(struct part_run *r, const struct base_model *m, struct err *e)
-{
-    int f = vae_factor(&m->vae);
-    double asked = part_number(r, "steps", 0);
-    int64_t dim[4] = {-1, m->vae.latent_channels, -1, -1}, T = tokenizer_length(m->tokenizer),
-            ids_dim[2] = {-1, T};
-    int32_t *cond, *uncond;
-    float *noise, *kv;
-    struct sampler *s;
-    enum code rc = part_image(r, "noise", dim, &noise, e);
-    ids_dim[0] = dim[0];
-    if (!rc) rc = part_ints(r, "cond_ids", 2, ids_dim, 0, m->text.vocab - 1, &cond, e);
-    if (!rc) rc = part_ints(r, "uncond_ids", 2, ids_dim, 0, m->text.vocab - 1, &uncond, e);
-    if (!rc) rc = base_kv(r, m, &kv, e);
-    if (!rc && !(asked >= 1 && asked <= m->schedule.config.train_steps))
-        rc = err_set(e, ERR_INPUT, "option steps is %g, expected 1 to %d", asked,
-                     m->schedule.config.train_steps);
-    if (rc) return rc;
-    int steps = (int)asked;
-    int64_t B = dim[0], C = dim[1], HW = dim[2] * dim[3], one = C * HW;
-    float *trace = arena_alloc(&r->arena, (size_t)(one * (steps + 1)) * sizeof *trace);
-    float *all = arena_alloc(&r->arena, (size_t)(one * (steps + 1) * B) * sizeof *all);
-    if (!trace || !all) return no_memory(e);
-    if ((rc = sampler_make(&s, m, r->kernels, (int)dim[2] * f, (int)dim[3] * f, 0, e))) return rc;
-    for (int64_t b = 0; !rc && b < B; b++) {
-        struct sample_request q = {.prompt = cond + b * T,
-                                   .negative = uncond + b * T,
-                                   .kv = kv,
-                                   .steps = steps,
-                                   .guidance = (float)part_number(r, "guidance", 0),
-                                   .noise = noise + b * one};
-        rc = sampler_run(s, &q, NULL, NULL, trace, e);
-        for (int64_t i = 0; i <= steps; i++)
-            for (int64_t p = 0; p < HW; p++)
-                for (int64_t c = 0; c < C; c++)
-                    all[((i * B + b) * C + c) * HW + p] = trace[(i * HW + p) * C + c];
-    }
-    sampler_free(s);
-    if (rc) return rc;
-    return part_give(r, STORED_F32, 5, (int64_t[]){steps + 1, B, C, dim[2], dim[3]}, all, e,
-                     "latents");
-}
-
-static enum code ddim(struct part_run *r, struct err *e)
-{
-    struct base_model *m;
-    enum code rc = base_model_open(&m, r->model, e);
-    if (rc) return rc;
-    rc = ddim_run(r, m, e);
-    base_model_close(m);
-    return rc;
-}
-
 /* ---- the loss and its gradients ---- */
 
 struct loss_inputs {
@@ -464,14 +408,6 @@ static const struct part list[] = {
      .run = clip_image,
      .in = {{"pixel_values", "[B,3,S,S]", "resized and normalised already"}},
      .out = {{"image_embeds", "[B,P]", "projected, not normalised"}}},
-    {.name = "ddim",
-     .what = "the latents of every sampling step",
-     .run = ddim,
-     .in = {{"noise", "[B,c,h,w]", "initial latents"},
-            {"cond_ids", "[B,T] I64", "prompts"},
-            {"uncond_ids", "[B,T] I64", "negative prompts"}},
-     .out = {{"latents", "[steps+1,B,c,h,w]", "first the noise"}},
-     .option = {{"steps", 1, {50}, "number of steps"}, {"guidance", 1, {7.5}, "guidance scale"}}},
     {.name = "loss",
      .what = "the personalization loss and its gradients",
      .run = loss,

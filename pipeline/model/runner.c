@@ -148,7 +148,7 @@ struct sampler {
     size_t n;          /* values of a latent */
     float *kv, *extra; /* owned; W_m and token rows of the request, read by the prompt graph */
     float *states;     /* owned; for every K/V matrix [2][T][rows]: negative, positive */
-    float *latent, *guided, *noise, *time; /* owned scratch */
+    float *latent, *shown, *guided, *noise, *time; /* owned scratch; shown: what the UNet reads */
     struct {
         struct exec *x;
         struct value ids, *kv;
@@ -237,7 +237,7 @@ static enum code unet_open(struct sampler *s, int halves, int times, struct err 
         const float *at = s->states;
         for (int i = 0; i < m->kv.n; at += 2 * states_of(s, i), i++)
             exec_bind(u->x, kv[i], halves == 2 ? at : at + states_of(s, i));
-        exec_bind(u->x, u->latent, s->latent);
+        exec_bind(u->x, u->latent, s->shown);
         exec_bind(u->x, u->time, s->time);
     }
     free(kv);
@@ -291,10 +291,12 @@ enum code sampler_make(struct sampler **out, const struct base_model *m, const s
     s->extra = mem_alloc((size_t)n_extra * (size_t)m->text.hidden + 1, sizeof *s->extra);
     s->states = mem_alloc(n_states, sizeof *s->states);
     s->latent = mem_alloc(s->n, sizeof *s->latent);
+    s->shown = mem_alloc(s->n, sizeof *s->shown);
     s->guided = mem_alloc(s->n, sizeof *s->guided);
     s->noise = mem_alloc(s->n, sizeof *s->noise);
     s->time = mem_alloc((size_t)m->unet.channels[0], sizeof *s->time);
-    if (!s->kv || !s->extra || !s->states || !s->latent || !s->guided || !s->noise || !s->time)
+    if (!s->kv || !s->extra || !s->states || !s->latent || !s->shown || !s->guided || !s->noise ||
+        !s->time)
         rc = err_set(e, ERR_NOMEM, "no memory for a sampler of %dx%d", width, height);
     if (!rc) rc = prompt_open(s, 1, e);
     if (!rc) rc = unet_open(s, 2, 1, e);
@@ -316,6 +318,7 @@ void sampler_free(struct sampler *s)
     free(s->extra);
     free(s->states);
     free(s->latent);
+    free(s->shown);
     free(s->guided);
     free(s->noise);
     free(s->time);
@@ -369,8 +372,8 @@ static enum code prompt_run(struct sampler *s, const int32_t *ids, int half, str
     return OK;
 }
 
-/* e = e_neg + g (e_pos - e_neg), or the positive half alone. Borrowed until the next prediction. */
-static enum code predict(struct sampler *s, int halves, float guidance, int t, const float **out,
+/* e = e_neg + g (e_pos - e_neg), or the positive half alone, for s->shown. Borrowed until the next prediction. */
+static enum code predict(struct sampler *s, int halves, float guidance, double t, const float **out,
                          struct err *e)
 {
     struct unet_run *u = &s->unet[halves - 1];
@@ -386,21 +389,30 @@ static enum code predict(struct sampler *s, int halves, float guidance, int t, c
     return OK;
 }
 
-static enum code denoise(struct sampler *s, const struct sample_request *r, const int *t,
+/* Noise of step i into s->noise; NULL where the step takes none. */
+static const float *step_noise(struct sampler *s, const struct sample_request *r,
+                               const struct solver *v, int i)
+{
+    if (!solver_draws(v, i)) return NULL;
+    if (r->step_noise) return r->step_noise + (size_t)i * s->n;
+    philox_normal(philox_key(r->seed, PHILOX_SAMPLE_STEP), (uint64_t)i, r->index, s->noise, s->n);
+    return s->noise;
+}
+
+static enum code denoise(struct sampler *s, const struct sample_request *r, struct solver *v,
                          float *trace, struct err *e)
 {
     int halves = r->guidance > 1.0f ? 2 : 1;
-    struct philox_key step_noise = philox_key(r->seed, PHILOX_SAMPLE_STEP);
-    if (r->noise) memcpy(s->latent, r->noise, s->n * sizeof *s->latent);
-    else philox_normal(philox_key(r->seed, PHILOX_SAMPLE_NOISE), 0, r->index, s->latent, s->n);
+    if (!r->noise)
+        philox_normal(philox_key(r->seed, PHILOX_SAMPLE_NOISE), 0, r->index, s->noise, s->n);
+    solver_start(v, r->noise ? r->noise : s->noise, s->latent);
     if (trace) memcpy(trace, s->latent, s->n * sizeof *trace);
-    for (int i = 0; i < r->steps; i++) {
+    for (int i = 0; i < solver_evaluations(v); i++) {
         const float *prediction;
-        enum code rc = predict(s, halves, r->guidance, t[i], &prediction, e);
+        solver_input(v, i, s->latent, s->shown);
+        enum code rc = predict(s, halves, r->guidance, solver_time(v, i), &prediction, e);
         if (rc) return rc;
-        if (r->eta > 0) philox_normal(step_noise, (uint64_t)i, r->index, s->noise, s->n);
-        schedule_ddim_step(&s->m->schedule, r->steps, t[i], r->eta, prediction,
-                           r->eta > 0 ? s->noise : NULL, s->latent, s->n);
+        solver_step(v, i, prediction, step_noise(s, r, v, i), s->latent);
         if (trace) memcpy(trace + (size_t)(i + 1) * s->n, s->latent, s->n * sizeof *trace);
     }
     return OK;
@@ -431,24 +443,22 @@ enum code sampler_run(struct sampler *s, const struct sample_request *r, float *
                       uint8_t *rgb, float *trace, struct err *e)
 {
     const struct base_model *m = s->m;
-    int train_steps = m->schedule.config.train_steps;
+    struct solver *v;
     assert(r->n_extra == s->n_extra);
-    if (r->steps < 1 || r->steps > train_steps)
-        return err_set(e, ERR_INPUT, "%d steps: choose 1 to %d", r->steps, train_steps);
-    int *t = mem_alloc((size_t)r->steps, sizeof *t);
-    if (!t) return err_set(e, ERR_NOMEM, "no memory for %d steps", r->steps);
+    enum code rc = solver_open(&v, r->solver ? r->solver : &solver_ddim, &m->schedule, r->steps,
+                               (double)r->eta, s->n, e);
+    if (rc) return rc;
     memcpy(s->kv, r->kv, m->kv.n_weights * sizeof *s->kv);
     if (r->n_extra)
         memcpy(s->extra, r->extra, (size_t)r->n_extra * (size_t)m->text.hidden * sizeof *s->extra);
     int halves = r->guidance > 1.0f ? 2 : 1;
-    enum code rc = schedule_timesteps(&m->schedule, r->steps, t, e);
-    if (!rc) rc = unet_open(s, halves, 1, e);
+    rc = unet_open(s, halves, 1, e);
     if (!rc) rc = prompt_run(s, r->prompt, 1, e);
     if (!rc && halves == 2) rc = prompt_run(s, r->negative, 0, e);
-    if (!rc) rc = denoise(s, r, t, trace, e);
+    if (!rc) rc = denoise(s, r, v, trace, e);
     if (!rc && latent) memcpy(latent, s->latent, s->n * sizeof *latent);
     if (!rc && rgb) rc = decode(s, rgb, e);
-    free(t);
+    solver_close(v);
     return rc;
 }
 

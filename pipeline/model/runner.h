@@ -11,6 +11,7 @@
 #define MODEL_RUNNER_H
 
 #include "pipeline/model/base_model.h"
+#include "pipeline/model/solver.h"
 #include "pipeline/tensor/cost.h"
 #include "pipeline/tensor/tensor.h"
 
@@ -29,11 +30,13 @@ struct sample_request {
     const float *kv;                     /* flat K/V vector to use (W_m), [kv.n_weights] */
     const float *extra;                  /* rows of added tokens [n_extra, D], NULL if none */
     int n_extra;
-    int steps;                           /* DDIM steps */
-    float guidance, eta;                 /* guidance <= 1: one half only */
+    const struct solver_kind *solver;    /* NULL: ddim */
+    int steps;
+    float guidance, eta;                 /* guidance <= 1: one half only; eta: ddim's */
     uint64_t seed;                       /* with index names the picture's noise */
     uint32_t index;
     const float *noise;                  /* [h,w,L], or NULL: philox(seed, PHILOX_SAMPLE_NOISE, 0, index) */
+    const float *step_noise;             /* [evaluations,h,w,L], or NULL: philox(seed, PHILOX_SAMPLE_STEP, i, index) */
 };
 struct sampler;
 enum code sampler_make(struct sampler **s, const struct base_model *m, const struct kernels *k, int height, int width,
@@ -41,7 +44,7 @@ enum code sampler_make(struct sampler **s, const struct base_model *m, const str
 void sampler_free(struct sampler *s);
 size_t sampler_latent_count(const struct sampler *s);         /* h*w*L */
 /* latent (may be NULL): [h,w,L] final, scaled. rgb (may be NULL): [height,width,3]; round half to even of 255*clamp.
- * trace (may be NULL): [steps+1, h,w,L]. */
+ * trace (may be NULL): [evaluations+1, h,w,L], first what the sampler starts from (solver_start of the noise). */
 enum code sampler_run(struct sampler *s, const struct sample_request *r, float *latent, uint8_t *rgb, float *trace,
                       struct err *e);
 

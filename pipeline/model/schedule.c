@@ -1,8 +1,9 @@
-/* schedule.c - the noise table of training and the DDIM sampler.
+/* schedule.c - the noise table of training, and timesteps chosen among its entries.
  *
  * The table is made with the roundings of diffusers on a CPU: torch.linspace in float32 (which counts its second half back
- * from the end), squares and 1 - beta in float32, the running product in double and each entry rounded to float. The
- * coefficients of a step are taken from that float table and computed in double; samples are float.
+ * from the end), squares and 1 - beta in float32, the running product in double and each entry rounded to float. Sigmas are
+ * float32 in diffusers, too, their logarithms float32, and everything interpolated between them double: which timestep a
+ * Karras sigma rounds to depends on it.
  */
 #include "pipeline/model/schedule.h"
 #include "base/arena.h"
@@ -73,45 +74,67 @@ void schedule_target(const struct schedule *s, int t, const float *x0, const flo
     for (size_t i = 0; i < n; i++) target[i] = is_v ? a * noise[i] - b * x0[i] : noise[i];
 }
 
-enum code schedule_timesteps(const struct schedule *s, int steps, int *t, struct err *e)
+/* numpy.linspace(0, T-1, n)[::-1][i]: products, but the end is the end. */
+static double linspace_falling(int T, int n, int i)
 {
-    int T = s->config.train_steps;
-    if (steps < 1 || steps > T)
-        return err_set(e, ERR_INPUT, "sampling in %d steps: choose 1 to %d", steps, T);
-    int stride = T / steps;
-    if ((steps - 1) * stride + s->config.steps_offset >= T)
-        return err_set(
-            e, ERR_INPUT,
-            "sampling in %d steps would begin at timestep %d, past the last one, %d; choose fewer",
-            steps, (steps - 1) * stride + s->config.steps_offset, T - 1);
-    for (int i = 0; i < steps; i++) t[i] = (steps - 1 - i) * stride + s->config.steps_offset;
-    return OK;
+    int rising = n - 1 - i;
+    if (n == 1) return 0;
+    return i == 0 ? T - 1 : (double)rising * ((double)(T - 1) / (double)(n - 1));
 }
 
-/* x0 = (x - sqrt(1-A) eps) / sqrt(A); x' = sqrt(A') x0 + sqrt(1 - A' - sigma^2) eps + sigma z, with
- * sigma^2 = eta^2 (1-A')/(1-A) (1 - A/A'). Below timestep 0, A' is A_0, or 1 if the file says set_alpha_to_one. */
-void schedule_ddim_step(const struct schedule *s, int steps, int t, float eta,
-                        const float *prediction, const float *noise, float *x, size_t n)
+/* round(numpy.arange(T, 0, -T/n))[i] - 1: arange multiplies the difference of its first two values, not the step. */
+static double trailing(int T, int n, int i)
 {
-    assert(t >= 0 && t < s->config.train_steps && steps > 0 && (eta <= 0 || noise));
-    int before = t - s->config.train_steps / steps;
-    double A = (double)s->alpha_bar[t];
-    double B = before >= 0                  ? (double)s->alpha_bar[before]
-               : s->config.set_alpha_to_one ? 1
-                                            : (double)s->alpha_bar[0];
-    double variance = (1 - B) / (1 - A) * (1 - A / B);
-    double sigma = eta > 0 && variance > 0 ? (double)eta * sqrt(variance) : 0;
-    double a = sqrt(A), b = sqrt(1 - A), a_next = sqrt(B),
-           b_next = sqrt(fmax(0, 1 - B - sigma * sigma));
-    for (size_t i = 0; i < n; i++) {
-        double p = (double)prediction[i], v = (double)x[i], x0, eps;
-        if (s->config.prediction == PREDICT_V) {
-            x0 = a * v - b * p;
-            eps = a * p + b * v;
-        } else {
-            x0 = (v - b * p) / a;
-            eps = p;
-        }
-        x[i] = (float)(a_next * x0 + b_next * eps + (sigma > 0 ? sigma * (double)noise[i] : 0));
+    volatile double second = (double)T - (double)T / (double)n;
+    double difference = second - (double)T;
+    return rint((double)T + (double)i * difference) - 1;
+}
+
+void schedule_space(const struct schedule *s, enum spacing how, int n, int offset, double *t)
+{
+    int T = s->config.train_steps;
+    assert(n >= 1 && n <= T && how != SPACING_UNSAID);
+    for (int i = 0; i < n; i++)
+        t[i] = how == SPACING_LEADING    ? (double)((n - 1 - i) * (T / n) + offset)
+               : how == SPACING_LINSPACE ? linspace_falling(T, n, i)
+                                         : trailing(T, n, i);
+}
+
+static float sigma_of(const struct schedule *s, int t)
+{
+    return sqrtf((1.0f - s->alpha_bar[t]) / s->alpha_bar[t]);
+}
+
+double schedule_sigma(const struct schedule *s, double t)
+{
+    int last = s->config.train_steps - 1, below = (int)floor(t);
+    if (below >= last) return (double)sigma_of(s, last);
+    if (t <= 0) return (double)sigma_of(s, 0);
+    double low = (double)sigma_of(s, below), high = (double)sigma_of(s, below + 1);
+    return (high - low) * (t - below) + low;
+}
+
+double schedule_time_of(const struct schedule *s, double sigma)
+{
+    int last = s->config.train_steps - 1, below = 0;
+    double wanted = log(fmax(sigma, 1e-10));
+    /* sigma rises with t: the last entry that does not pass the wanted one. */
+    for (int high = last; below + 1 < high;) {
+        int middle = below + (high - below) / 2;
+        if ((double)logf(sigma_of(s, middle)) <= wanted) below = middle;
+        else high = middle;
+    }
+    double low = (double)logf(sigma_of(s, below)), next = (double)logf(sigma_of(s, below + 1));
+    double w = fmin(1, fmax(0, (low - wanted) / (low - next)));
+    return (1 - w) * below + w * (below + 1);
+}
+
+void schedule_karras(const struct schedule *s, int n, double *sigma)
+{
+    double rho = 7, least = pow((double)sigma_of(s, 0), 1 / rho),
+           most = pow((double)sigma_of(s, s->config.train_steps - 1), 1 / rho);
+    for (int i = 0; i < n; i++) {
+        double ramp = i == 0 ? 0 : i == n - 1 ? 1 : (double)i * (1 / (double)(n - 1));
+        sigma[i] = pow(most + ramp * (least - most), rho);
     }
 }

@@ -23,7 +23,7 @@ def error_of(got, want, part, name, options):
 def tolerance(part, name):
     if part == "step" and name[0] in "tw":
         return 1e-3
-    if part == "ddim" or name.startswith("grad"):
+    if name.startswith("grad"):
         return 1e-3
     return 0 if part == "score" else 1e-4
 

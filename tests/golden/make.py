@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
+from diffusers import PNDMScheduler
 from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
@@ -12,7 +13,7 @@ import bpe
 import models
 import parts
 import strings
-from cases import CASES
+from cases import CASES, SD_SCHEDULER
 
 HERE = Path(__file__).resolve().parent
 TOKEN = "<rex>"
@@ -53,7 +54,7 @@ def inputs(case, model, tokenizer, g):
                      encoder_hidden_states=normal(batch, length, width)),
         "vae-encode": dict(image=torch.rand(batch, 3, h * factor, w * factor, generator=g) * 2 - 1),
         "vae-decode": dict(latent=normal(batch, vae.latent_channels, h, w)),
-        "ddim": dict(noise=normal(*latent), cond_ids=encode(tokenizer, PROMPTS[2:2 + batch]),
+        "sample_ddim": dict(noise=normal(*latent), cond_ids=encode(tokenizer, PROMPTS[2:2 + batch]),
                      uncond_ids=encode(tokenizer, [""] * batch)),
         "loss": train, "loss_detach": train,
         "score": dict(input_ids=prompts),
@@ -63,9 +64,49 @@ def inputs(case, model, tokenizer, g):
         size = model.clip.config.vision_config.image_size
         tensors["clip-text"] = dict(input_ids=encode(tokenizer, PROMPTS[4:6]))
         tensors["clip-image"] = dict(pixel_values=normal(2, 3, size, size))
-    options = {"ddim": dict(steps=10, guidance=7.5), "loss": dict(detach_bos=0), "loss_detach": dict(detach_bos=1),
+    options = {"sample_ddim": dict(steps=10, guidance=7.5), "loss": dict(detach_bos=0), "loss_detach": dict(detach_bos=1),
                "step": case["step"]}
     return tensors, options
+
+
+# Which case runs which sampler in how many steps. micro: epsilon, DDIM's file, ends at alpha 1; ragged: v prediction;
+# storybook: epsilon, a file that asks for leading timesteps.
+TRAJECTORIES = {"micro": 7, "ragged": 20, "storybook": 9}
+
+
+def trajectories(name, case, model, tokenizer):
+    """The same as inputs, of the samplers; one picture is enough. Numbers of their own: the older ones stay as they are."""
+    unet, steps, (h, w) = model.pipe.unet.config, TRAJECTORIES.get(name), case["latent"]
+    tensors, options = {}, {}
+    for sampler in parts.SAMPLERS if steps else ():
+        g = torch.Generator().manual_seed(2000 + case["seed"])
+        stem = "sample_" + (sampler if sampler != "ddim" else "ddim-eta")
+        tensors[stem] = dict(noise=torch.randn(1, unet.in_channels, h, w, generator=g),
+                             cond_ids=encode(tokenizer, PROMPTS[7:8]), uncond_ids=encode(tokenizer, PROMPTS[8:9]))
+        options[stem] = dict(sampler=sampler, steps=steps, guidance=5.0)
+        if sampler == "ddim":
+            options[stem]["eta"] = 0.6
+        if sampler in ("ddim", "euler-a"):
+            tensors[stem]["step_noise"] = torch.randn(steps, 1, unet.in_channels, h, w, generator=g)
+    return tensors, options
+
+
+def write_schedules(path):
+    """Timesteps and levels of every sampler and spacing, from SD 1.5's scheduler file: "sampler spacing steps what"."""
+    out = {}
+    for sampler, (cls, told) in parts.SAMPLERS.items():
+        for spacing in (None, "leading", "linspace", "trailing"):
+            for steps in (1, 2, 3, 7, 20, 21, 48, 50):
+                said = {"timestep_spacing": spacing} if spacing else {}
+                pndm = PNDMScheduler.from_config(SD_SCHEDULER | said)
+                scheduler = cls.from_config(pndm.config, **told)
+                scheduler.set_timesteps(steps)
+                key = f"{sampler} {spacing or 'unsaid'} {steps}"
+                out[f"{key} timesteps"] = scheduler.timesteps.float()
+                out[f"{key} start"] = torch.tensor([float(scheduler.init_noise_sigma)])
+                if cls not in (parts.DDIMScheduler, PNDMScheduler):
+                    out[f"{key} sigmas"] = scheduler.sigmas.float()
+    save_file(out, path)
 
 
 def clear_prompts(model, tokenizer, g, count=4, margin=3e-6):
@@ -104,6 +145,8 @@ def make(name):
     tokenizer.add_tokens(TOKEN)
     g = torch.Generator().manual_seed(1000 + case["seed"])
     tensors, options = inputs(case, model, tokenizer, g)
+    more = trajectories(name, case, model, tokenizer)
+    tensors, options = tensors | more[0], options | more[1]
     for part, given in tensors.items():
         result = parts.run(part, model, given, options.get(part, {}))
         result = {n: t.detach().float() if t.is_floating_point() else t for n, t in result.items()}
@@ -116,5 +159,6 @@ def make(name):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    write_schedules(HERE / "schedules.safetensors")
     for name in sys.argv[1:] or CASES:
         make(name)

@@ -10,10 +10,10 @@
 static void refused(const char *name, const char *in, const char *options, enum code code,
                     const char *says)
 {
-    const struct part_table *tables[] = {&parts_model};
+    const struct part_table *tables[] = {&parts_model, &parts_sample};
     struct part_run r;
     struct err e = {0};
-    const struct part *p = part_find(tables, 1, name);
+    const struct part *p = part_find(tables, 2, name);
     ok(p != NULL, "there is a part %s", name);
     if (!p) return;
     enum code rc = part_open(&r, p, MICRO "model", kernels_cpu(), in, options, &e);
@@ -63,9 +63,9 @@ static const char *json(const char *text)
 
 int main(void)
 {
-    const char *ddim = MICRO "ddim.in.safetensors";
-    const struct part_table *tables[] = {&parts_model};
-    ok(!part_find(tables, 1, "teapot"), "there is no part teapot");
+    const char *noise = MICRO "sample_ddim.in.safetensors";
+    const struct part_table *tables[] = {&parts_model, &parts_sample};
+    ok(!part_find(tables, 2, "teapot"), "there is no part teapot");
 
     refused("unet", MICRO "text.in.safetensors", NULL, ERR_INPUT, "no tensor \"sample\"");
     refused("unet", "tests/golden/classic/unet.in.safetensors", NULL, ERR_INPUT,
@@ -83,12 +83,17 @@ int main(void)
             ERR_INPUT, "dimension 1 of latent is 3, expected 4");
     refused("clip-text", MICRO "text.in.safetensors", NULL, ERR_NOT_FOUND, "micro/model/clip");
 
-    refused("ddim", ddim, MICRO "loss.json", ERR_INPUT, "no option \"detach_bos\"");
-    refused("ddim", ddim, json("{\"steps\": \"ten\"}"), ERR_INPUT, "steps is not a number");
-    refused("ddim", ddim, json("{\"steps\": [1, 2]}"), ERR_INPUT, "steps needs 1 number");
-    refused("ddim", ddim, json("{\"steps\": 0}"), ERR_INPUT, "steps is 0, expected 1 to 1000");
-    refused("ddim", ddim, json("{\"steps\": 1e300}"), ERR_INPUT, "steps is 1e+300, expected");
-    refused("ddim", ddim, json("[1]"), ERR_INPUT, "object of options");
-    refused("ddim", ddim, json("{\"steps\": 1"), ERR_INPUT, "options.json:1");
+    refused("sample", noise, MICRO "loss.json", ERR_INPUT, "no option \"detach_bos\"");
+    refused("sample", noise, json("{\"steps\": \"ten\"}"), ERR_INPUT, "steps is not a number");
+    refused("sample", noise, json("{\"steps\": [1, 2]}"), ERR_INPUT, "steps needs 1 number");
+    refused("sample", noise, json("{\"steps\": 0}"), ERR_INPUT, "steps is 0, expected 1 to 1000");
+    refused("sample", noise, json("{\"steps\": 1e300}"), ERR_INPUT, "steps is 1e+300, expected");
+    refused("sample", noise, json("{\"sampler\": \"heun\"}"), ERR_INPUT,
+            "sampler is \"heun\"; choose one of ddim|pndm|");
+    refused("sample", noise, json("{\"sampler\": 3}"), ERR_INPUT, "sampler is not a text");
+    refused("sample", noise, json("{\"sampler\": \"euler\", \"eta\": 1}"), ERR_INPUT,
+            "sampler euler has none");
+    refused("sample", noise, json("[1]"), ERR_INPUT, "object of options");
+    refused("sample", noise, json("{\"steps\": 1"), ERR_INPUT, "options.json:1");
     return done_testing();
 }

@@ -8,8 +8,18 @@ from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import (DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler,
+                       EulerDiscreteScheduler, PNDMScheduler)
 from diffusers.models.attention_processor import AttnProcessor2_0
+from diffusers.schedulers import scheduling_euler_ancestral_discrete as ancestral
+
+# Name of the setting sample.sampler: the class, and what it is told beside the model's own scheduler file.
+SAMPLERS = {"ddim": (DDIMScheduler, {}),
+            "pndm": (PNDMScheduler, {"skip_prk_steps": True}),
+            "dpm++2m": (DPMSolverMultistepScheduler, {}),
+            "dpm++2m-karras": (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+            "euler": (EulerDiscreteScheduler, {}),
+            "euler-a": (EulerAncestralDiscreteScheduler, {})}
 
 
 def text(model, x, _):
@@ -37,21 +47,26 @@ def clip_image(model, x, _):
     return {"image_embeds": model.clip.get_image_features(x.pixel_values)}
 
 
-def ddim(model, x, options):
+def sample(model, x, options):
     """The loop of StableDiffusionPipeline.__call__; the pipeline's constructor has already fixed the config."""
     pipe = model.pipe
-    scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
-    scheduler.alphas_cumprod = scheduler.alphas_cumprod.to(model.dtype)  # the float32 table, widened
-    scheduler.final_alpha_cumprod = scheduler.final_alpha_cumprod.to(model.dtype)
+    cls, told = SAMPLERS[options.get("sampler", "ddim")]
+    scheduler = cls.from_config(pipe.scheduler.config, **told)
+    if cls in (DDIMScheduler, PNDMScheduler):  # the float32 table, widened; the others keep float32 levels in every run
+        scheduler.alphas_cumprod = scheduler.alphas_cumprod.to(model.dtype)
+        scheduler.final_alpha_cumprod = scheduler.final_alpha_cumprod.to(model.dtype)
     scheduler.set_timesteps(options["steps"])
     context = pipe.text_encoder(torch.cat([x.uncond_ids, x.cond_ids])).last_hidden_state
     latents = x.noise * scheduler.init_noise_sigma
     trajectory = [latents]
-    for t in scheduler.timesteps:
+    for i, t in enumerate(scheduler.timesteps):
         both = scheduler.scale_model_input(torch.cat([latents] * 2), t)
         uncond, cond = pipe.unet(both, t, context).sample.chunk(2)
         guided = uncond + options["guidance"] * (cond - uncond)
-        latents = scheduler.step(guided, t, latents, eta=0.0).prev_sample
+        z = x.step_noise[i] if hasattr(x, "step_noise") else None
+        more = dict(eta=options.get("eta", 0.0), variance_noise=z) if cls is DDIMScheduler else {}
+        ancestral.randn_tensor = lambda shape, **_: z
+        latents = scheduler.step(guided, t, latents, **more).prev_sample
         trajectory.append(latents)
     return {"latents": torch.stack(trajectory)}
 
@@ -159,8 +174,7 @@ def score(model, x, _):
 
 
 PARTS = {"text": text, "unet": unet, "vae-encode": vae_encode, "vae-decode": vae_decode, "clip-text": clip_text,
-         "clip-image": clip_image, "ddim": ddim, "loss": loss, "loss_detach": loss, "scores": scores, "score": score,
-         "step": step}
+         "clip-image": clip_image, "sample": sample, "loss": loss, "scores": scores, "score": score, "step": step}
 
 
 def run(part, model, inputs, options):
@@ -169,6 +183,6 @@ def run(part, model, inputs, options):
     torch.set_default_dtype(model.dtype)  # transformers makes the causal mask in the default type
     try:
         with torch.no_grad():
-            return PARTS[part](model, SimpleNamespace(**widened), options)
+            return PARTS[part.split("_")[0]](model, SimpleNamespace(**widened), options)
     finally:
         torch.set_default_dtype(before)

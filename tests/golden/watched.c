@@ -10,7 +10,7 @@ int main(void)
     golden_agrees("classic", "vae-decode", &parts_model, kernels_check());
     golden_agrees("classic", "clip-text", &parts_model, kernels_check());
     golden_agrees("classic", "clip-image", &parts_model, kernels_check());
-    golden_agrees("ragged", "ddim", &parts_model, kernels_check());
+    golden_agrees("ragged", "sample_ddim", &parts_sample, kernels_check());
     golden_agrees("ragged", "loss_detach", &parts_model, kernels_check());
     return done_testing();
 }

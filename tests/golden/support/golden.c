@@ -14,9 +14,9 @@ static const struct part *part_of(const char *stem, const struct part_table *par
 }
 
 /* README.md, "Tolerances". */
-static double tolerance(const char *stem, const char *tensor)
+static double tolerance(const char *tensor)
 {
-    return !strcmp(stem, "ddim") || !strncmp(tensor, "grad.", 5) ? 1e-3 : 1e-4;
+    return !strncmp(tensor, "grad.", 5) ? 1e-3 : 1e-4;
 }
 
 static double used(const struct golden_figures *f)
@@ -76,14 +76,14 @@ static enum code compare(const struct stored *want, const struct stored_entry *g
     return rc;
 }
 
-static enum code compare_all(struct part_run *r, const char *stem, const struct safetensors *want,
+static enum code compare_all(struct part_run *r, const struct safetensors *want,
                              struct golden_figures *out, struct err *e)
 {
     if (safetensors_count(want) != r->n_out)
         return err_set(e, ERR_FAILED, "%zu results, %zu wanted", r->n_out, safetensors_count(want));
     for (size_t i = 0; i < safetensors_count(want); i++) {
         const struct stored *t = safetensors_at(want, i);
-        struct golden_figures f = {.allowed = tolerance(stem, t->name)};
+        struct golden_figures f = {.allowed = tolerance(t->name)};
         enum code rc = compare(t, entry_find(r, t->name), &r->arena, &f, e);
         if (rc) return rc;
         out->tensors++;
@@ -113,7 +113,7 @@ enum code golden_run(const char *model_case, const char *stem, const struct part
     if (rc) return rc;
     rc = p->run(&r, e);
     if (!rc && !(rc = safetensors_open(&want, out_path, e))) {
-        rc = compare_all(&r, stem, want, out, e);
+        rc = compare_all(&r, want, out, e);
         safetensors_close(want);
     }
     part_close(&r);

@@ -196,6 +196,8 @@ static void schedule(void)
         {"{\"prediction_type\":\"sample\"}", "prediction_type is \"sample\""},
         {"{\"beta_start\":0.5,\"beta_end\":0.1}", "0 < start <= end < 1"},
         {"{\"num_train_timesteps\":1}", "num_train_timesteps"},
+        {"{\"timestep_spacing\":\"random\"}", "timestep_spacing is \"random\""},
+        {"{\"final_sigmas_type\":\"one\"}", "final_sigmas_type is \"one\""},
     };
     struct schedule_config c;
     is_code(
@@ -213,6 +215,16 @@ static void schedule(void)
         OK, &e, "a bare DDIM file");
     ok(c.set_alpha_to_one && c.steps_offset == 1,
        "ends at 1 by DDIM's default; the offset is 1 whatever it says");
+    ok(c.file_class == SCHEDULER_DDIM && c.spacing == SPACING_UNSAID && c.alpha_unsaid &&
+           !c.offset_unsaid && !c.ends_at_sigma_min,
+       "and what it leaves out is known");
+    const char *path = text_file("s.json", "{\"_class_name\":\"EulerDiscreteScheduler\","
+                                           "\"timestep_spacing\":\"trailing\","
+                                           "\"final_sigmas_type\":\"sigma_min\"}");
+    is_code(config_read_schedule(path, &c, &e), OK, &e, "an Euler file");
+    ok(c.file_class == SCHEDULER_EULER && c.spacing == SPACING_TRAILING && c.offset_unsaid &&
+           c.ends_at_sigma_min,
+       "says how it is spaced and where it ends");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         is_code(config_read_schedule(text_file("s.json", bad[i].text), &c, &e), ERR_INPUT, &e,
                 "refused: %s", bad[i].text);

@@ -1,9 +1,13 @@
-/* schedule: the table against the figures of reference/models.md 12.3, noising, v, DDIM's timesteps and its last step. */
+/* schedule: the table against the figures of reference/models.md 12.3, noising, v, levels and spacings. */
 #include "base/arena.h"
 #include "pipeline/model/schedule.h"
 #include "tests/tap.h"
 
-static const struct schedule_config sd15 = {1000, 0.00085, 0.012, 1, 1, 0, PREDICT_EPSILON};
+static const struct schedule_config sd15 = {.train_steps = 1000,
+                                            .beta_start = 0.00085,
+                                            .beta_end = 0.012,
+                                            .scaled_linear = 1,
+                                            .steps_offset = 1};
 static struct err e;
 
 static void table(void)
@@ -29,7 +33,7 @@ static void table(void)
     is_int(below1, 354, "and below 1 at t = 354");
     schedule_free(&s);
     schedule_free(&s);
-    struct schedule_config linear = {10, 0.1, 0.1, 0, 1, 1, PREDICT_EPSILON};
+    struct schedule_config linear = {.train_steps = 10, .beta_start = 0.1, .beta_end = 0.1};
     is_code(schedule_make(&s, &linear, &e), OK, &e, "a linear schedule of ten steps of 0.1");
     near(s.alpha_bar[9], pow(0.9, 10), 1e-6, "ends at 0.9^10");
     schedule_free(&s);
@@ -55,58 +59,32 @@ static void noising(void)
     schedule_free(&s);
 }
 
-static void timesteps(void)
+static void levels(void)
 {
     struct schedule s;
-    int t[1000];
+    double t[20], sigma[20];
     schedule_make(&s, &sd15, &e);
-    is_code(schedule_timesteps(&s, 20, t, &e), OK, &e, "20 steps");
-    ok(t[0] == 951 && t[1] == 901 && t[18] == 51 && t[19] == 1, "951, 901, ..., 51, 1");
-    is_code(schedule_timesteps(&s, 30, t, &e), OK, &e, "30 steps");
-    ok(t[0] == 958 && t[1] == 925 && t[28] == 34 && t[29] == 1, "958, 925, ..., 34, 1");
-    is_code(schedule_timesteps(&s, 50, t, &e), OK, &e, "50 steps");
-    ok(t[0] == 981 && t[49] == 1, "981 ... 1");
-    is_code(schedule_timesteps(&s, 1, t, &e), OK, &e, "one step");
-    is_int(t[0], 1, "begins and ends at 1");
-    is_code(schedule_timesteps(&s, 1000, t, &e), ERR_INPUT, &e,
-            "1000 steps with offset 1 would need timestep 1000");
-    is_code(schedule_timesteps(&s, 0, t, &e), ERR_INPUT, &e, "0 steps are refused");
-    is_code(schedule_timesteps(&s, 1001, t, &e), ERR_INPUT, &e,
-            "more steps than training had are refused");
-    schedule_free(&s);
-}
-
-/* With the true noise as prediction every step lands exactly on the noised x0 of the next timestep. */
-static void ddim(enum prediction kind, const char *name)
-{
-    struct schedule_config c = sd15;
-    struct schedule s;
-    float x0 = 0.7f, noise = -1.3f, x, said, want, z = 2;
-    c.prediction = kind;
-    schedule_make(&s, &c, &e);
-    schedule_add_noise(&s, 951, &x0, &noise, &x, 1);
-    schedule_target(&s, 951, &x0, &noise, &said, 1);
-    schedule_ddim_step(&s, 20, 951, 0, &said, NULL, &x, 1);
-    schedule_add_noise(&s, 901, &x0, &noise, &want, 1);
-    near(x, want, 1e-5, "%s: a perfect step from 951 lands on x_901", name);
-    schedule_add_noise(&s, 1, &x0, &noise, &x, 1);
-    schedule_target(&s, 1, &x0, &noise, &said, 1);
-    schedule_ddim_step(&s, 20, 1, 0, &said, NULL, &x, 1);
-    schedule_add_noise(&s, 0, &x0, &noise, &want, 1);
-    near(x, want, 1e-6, "%s: the last step ends at A_0, not at 1", name);
-    ok(fabsf(x - x0) > 0.01f, "%s: and some noise is left", name);
-    s.config.set_alpha_to_one = 1;
-    schedule_add_noise(&s, 1, &x0, &noise, &x, 1);
-    schedule_ddim_step(&s, 20, 1, 0, &said, NULL, &x, 1);
-    near(x, x0, 1e-6, "%s: set_alpha_to_one ends at x0", name);
-    s.config.set_alpha_to_one = 0;
-    schedule_add_noise(&s, 951, &x0, &noise, &x, 1);
-    schedule_target(&s, 951, &x0, &noise, &said, 1);
-    schedule_ddim_step(&s, 20, 951, 1, &said, &z, &x, 1);
-    double A = (double)s.alpha_bar[951], B = (double)s.alpha_bar[901],
-           v = (1 - B) / (1 - A) * (1 - A / B);
-    near(x, sqrt(B) * 0.7 - sqrt(1 - B - v) * 1.3 + sqrt(v) * 2, 1e-5,
-         "%s: eta 1 adds the variance of DDPM", name);
+    near(schedule_sigma(&s, 999), 14.614641, 1e-5, "sigma(999)");
+    near(schedule_sigma(&s, 0), 0.0291672, 1e-6, "sigma(0)");
+    near(schedule_sigma(&s, 500.25),
+         0.75 * schedule_sigma(&s, 500) + 0.25 * schedule_sigma(&s, 501), 1e-9,
+         "between timesteps sigma is linear");
+    ok(schedule_sigma(&s, 1005) == schedule_sigma(&s, 999), "and held past the end");
+    for (int i = 0; i < 1000; i += 333)
+        near(schedule_time_of(&s, schedule_sigma(&s, i)), i, 1e-4, "the timestep of sigma(%d)", i);
+    near(schedule_time_of(&s, 100), 999, 0, "a level above the table is its last timestep");
+    near(schedule_time_of(&s, 0), 0, 0, "one below its first");
+    schedule_karras(&s, 1, sigma);
+    near(sigma[0], 14.614641, 1e-5, "one Karras level is the largest");
+    schedule_karras(&s, 20, sigma);
+    near(sigma[10], 1.09079, 6e-6, "the eleventh of twenty");
+    near(sigma[19], 0.0291672, 1e-6, "and the last");
+    schedule_space(&s, SPACING_TRAILING, 20, 1, t);
+    ok(t[0] == 999 && t[1] == 949 && t[19] == 49, "trailing: 999, 949, ..., 49");
+    schedule_space(&s, SPACING_LEADING, 20, 0, t);
+    ok(t[0] == 950 && t[19] == 0, "leading without offset: 950, ..., 0");
+    schedule_space(&s, SPACING_LINSPACE, 20, 1, t);
+    near(t[1], 946.421053, 1e-6, "linspace is not rounded");
     schedule_free(&s);
 }
 
@@ -114,8 +92,6 @@ int main(void)
 {
     table();
     noising();
-    timesteps();
-    ddim(PREDICT_EPSILON, "epsilon");
-    ddim(PREDICT_V, "v");
+    levels();
     return done_testing();
 }
