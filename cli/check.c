@@ -48,22 +48,30 @@ static void print_concept(const char *dir, const struct concept *c)
     }
 }
 
-/* A base model opens, or says why not. */
+/* A base model opens and holds numbers only, or says why not. */
 static int check_base(const char *dir)
 {
     struct err e = {0};
     struct base_model *m;
     char hash[HASH_TEXT];
     if (base_model_open(&m, dir, &e)) return cli_fail(&e);
+    if (base_model_check(m, &e)) {
+        err_context(&e, "%s", dir);
+        base_model_close(m);
+        return cli_fail(&e);
+    }
     int side = m->unet.sample_size * vae_factor(&m->vae);
     hash_text(m->hash, hash);
-    json_t *j = json_pack("{s:s,s:s,s:i,s:I,s:i,s:i}", "folder", dir, "base", hash, "side", side,
-                          "neurons", (json_int_t)m->kv.n_weights, "text_width", m->text.hidden,
-                          "prompt_tokens", tokenizer_length(m->tokenizer));
+    const char *predicts = m->schedule.config.prediction == PREDICT_V ? "v" : "epsilon";
+    json_t *j = json_pack("{s:s,s:s,s:i,s:I,s:i,s:i,s:s,s:s,s:s}", "folder", dir, "base", hash,
+                          "side", side, "neurons", (json_int_t)m->kv.n_weights, "text_width",
+                          m->text.hidden, "prompt_tokens", tokenizer_length(m->tokenizer), "layout",
+                          m->layout, "predicts", predicts, "predicts_by", m->prediction_by);
     if (!cli.json)
         printf("%s: base model %.12s, %dx%d pictures, %zu neurons in %d matrices, prompts of %d "
                "tokens\n",
                dir, hash, side, side, m->kv.n_weights, m->kv.n, tokenizer_length(m->tokenizer));
+    if (!cli.json) printf("  %s; predicts %s (%s)\n", m->layout, predicts, m->prediction_by);
     base_model_close(m);
     if (cli.json) return cli_print(j);
     json_decref(j);
@@ -114,7 +122,8 @@ static int run(int argc, char **argv)
     struct captioning asked;
     int save = 0;
     struct option_spec spec[] = {
-        {"base", OPTION_TEXT, &base, "DIR", "check a base model instead"},
+        {"base", OPTION_TEXT, &base, "PATH",
+         "check a base model instead: a diffusers folder or one checkpoint"},
         {"token", OPTION_TEXT, &o.token, "TOKEN", "as learn would get it"},
         {"class", OPTION_TEXT, &o.class_word, "WORD", "as learn would get it"},
         {"kind", OPTION_TEXT, &o.kind, "KIND", "animal, object, scene or style"},
@@ -149,7 +158,7 @@ static int run(int argc, char **argv)
 const struct verb verb_check = {
     .name = "check",
     .what = "look at concept folders or a base model, refuse what learn would refuse",
-    .usage = "engram check DIR... | engram check --base DIR",
+    .usage = "engram check DIR... | engram check --base PATH",
     .examples = "  engram check photos/rex photos/mug\n"
                 "  engram check photos/rex --caption-command 'my-captioner --short {image}' "
                 "--save-captions\n"

@@ -148,7 +148,7 @@ enum code cli_lineage(const char *name, struct arena *a, struct lineage_row *out
     const char *near = names ? text_nearest(name, names, rows->n) : NULL;
     if (near) return err_set(e, ERR_NOT_FOUND, "no lineage %s; did you mean %s?", name, near);
     return err_set(e, ERR_NOT_FOUND,
-                   "no lineage %s; make it with: engram lineage create %s --base DIR", name, name);
+                   "no lineage %s; make it with: engram lineage create %s --base PATH", name, name);
 }
 
 enum code cli_commits(const char *lineage, struct arena *a, struct commit_rows *out, struct err *e)

@@ -54,7 +54,7 @@ static void print_help(void)
            "results to another. Tensors are\n"
            "named and laid out as in diffusers: NCHW, float32 unless said otherwise.\n"
            "\n"
-           "  --model DIR       base model directory; clip-* use DIR/clip\n"
+           "  --model PATH      base model: a directory or a single file; clip-* use its CLIP\n"
            "  --in FILE         inputs\n"
            "  --out FILE        results; replaced whole or not at all\n"
            "  --options FILE    JSON object of the part's options\n"

@@ -130,8 +130,8 @@ static void model(struct examination *x, const char *dir)
 static int run(int argc, char **argv)
 {
     const char *base = getenv("ENGRAM_BASE");
-    struct option_spec o[] = {
-        {"base", OPTION_TEXT, &base, "DIR", "look at this base model too (default: $ENGRAM_BASE)"}};
+    struct option_spec o[] = {{"base", OPTION_TEXT, &base, "PATH",
+                               "look at this base model too (default: $ENGRAM_BASE)"}};
     struct err e = {0};
     struct words rest;
     if (options_read(&verb_doctor, o, 1, argc, argv, &rest, &e)) return cli_fail(&e);
@@ -159,7 +159,7 @@ static int run(int argc, char **argv)
 const struct verb verb_doctor = {
     .name = "doctor",
     .what = "look at this machine and say what is missing",
-    .usage = "engram doctor [--base DIR]",
+    .usage = "engram doctor [--base PATH]",
     .examples = "  engram doctor\n"
                 "  engram doctor --base examples/storybook/model --json\n",
     .run = run,

@@ -75,11 +75,9 @@ static void check_lineage(struct learning *l)
 static void check_captions(struct learning *l)
 {
     struct err e = {0};
-    char path[4200];
     struct tokenizer *k;
     if (!l->row.base_path) return;
-    snprintf(path, sizeof path, "%s/tokenizer", l->row.base_path);
-    if (tokenizer_open(&k, path, &e)) {
+    if (base_model_tokenizer_open(&k, l->row.base_path, &e)) {
         problems_add(&l->problems, e.code, "base model of %s: %s", l->lineage, e.text);
         return;
     }

@@ -16,7 +16,7 @@ static int create(const char *name, const char *base, struct arena *a)
     struct message answer;
     if (!base)
         err_set(&e, ERR_USAGE,
-                "which base model? engram lineage create %s --base DIR (Storybook: "
+                "which base model? engram lineage create %s --base PATH (Storybook: "
                 "examples/storybook/model)",
                 name);
     else if (!realpath(base, path)) err_errno(&e, "base model %s", base);
@@ -56,7 +56,7 @@ static int list(struct arena *a)
         for (size_t i = 0; i < rows->n; i++) json_array_append_new(all, row_json(&rows->v[i]));
         return cli_print(json_pack("{s:o}", "lineages", all));
     }
-    if (!rows->n) cli_say("no lineages yet; engram lineage create NAME --base DIR");
+    if (!rows->n) cli_say("no lineages yet; engram lineage create NAME --base PATH");
     else printf("%-20s %8s %8s  %-12s  %s\n", "LINEAGE", "CONCEPTS", "WAITING", "HEAD", "BASE");
     for (size_t i = 0; i < rows->n; i++) {
         char head[HASH_TEXT];
@@ -72,8 +72,9 @@ static int list(struct arena *a)
 static int run(int argc, char **argv)
 {
     const char *base = getenv("ENGRAM_BASE");
-    struct option_spec o[] = {{"base", OPTION_TEXT, &base, "DIR",
-                               "base model: a diffusers directory (default: $ENGRAM_BASE)"}};
+    struct option_spec o[] = {
+        {"base", OPTION_TEXT, &base, "PATH",
+         "base model: a diffusers folder or one checkpoint (default: $ENGRAM_BASE)"}};
     struct err e = {0};
     struct words rest;
     struct arena a = {0};
@@ -81,14 +82,14 @@ static int run(int argc, char **argv)
     if (rest.n == 2 && !strcmp(rest.v[0], "create")) return create(rest.v[1], base, &a);
     if (rest.n == 0 || (rest.n == 1 && !strcmp(rest.v[0], "list"))) return list(&a);
     err_set(&e, ERR_USAGE,
-            "expected \"engram lineage create NAME --base DIR\" or \"engram lineage list\"");
+            "expected \"engram lineage create NAME --base PATH\" or \"engram lineage list\"");
     return cli_fail(&e);
 }
 
 const struct verb verb_lineage = {
     .name = "lineage",
     .what = "make a named stream of concepts, or list them",
-    .usage = "engram lineage create NAME --base DIR | engram lineage list",
+    .usage = "engram lineage create NAME --base PATH | engram lineage list",
     .examples = "  engram lineage create pets --base examples/storybook/model\n"
                 "  engram lineage list\n",
     .more = "A lineage is one base model and the concepts learned on it, in order. Its base never "

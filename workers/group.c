@@ -114,8 +114,8 @@ enum code group_clip(struct group *g, struct err *e)
     char path[4200];
     const char *elsewhere = getenv("ENGRAM_CLIP");
     if (g->clip) return OK;
-    snprintf(path, sizeof path, "%s/clip", g->model_path);
-    enum code rc = clip_model_open(&g->clip, elsewhere ? elsewhere : path, e);
+    enum code rc = base_model_clip_path(g->model_path, path, sizeof path, e);
+    if (!rc) rc = clip_model_open(&g->clip, elsewhere ? elsewhere : path, e);
     return rc ? err_context(e, "evaluation needs a CLIP model (set ENGRAM_CLIP to its directory)")
               : OK;
 }

@@ -52,7 +52,7 @@ enum code group_run(struct group *g, const struct msg_stage *s, struct arena *a,
 
 /* W_m of the stage's chain. */
 enum code group_lineage(struct group *g, const struct msg_stage *s, struct lineage *out, struct err *e);
-/* The evaluation CLIP: <base>/clip, or the directory that ENGRAM_CLIP names. */
+/* The evaluation CLIP: <base>/clip (of a single file: <stem>.clip), or the directory that ENGRAM_CLIP names. */
 enum code group_clip(struct group *g, struct err *e);
 /* n image objects as squares of one side: rgb [n][side][side][3], malloc'ed, the caller's. */
 enum code group_pictures(struct group *g, const struct hash *image, size_t n, int side, uint8_t **rgb, struct err *e);

@@ -1,4 +1,4 @@
-/* base_model.c - opens a diffusers directory: everything is looked at before anything is computed.
+/* base_model.c - opens a diffusers directory or a single file: everything is looked at before anything is computed.
  *
  * A base model is named by the SHA-256 of a short text (docs/formats.md, "Model directories"): the hashes of its parts and
  * every configuration value that changes a result. Values that only suggest something (sample_size) are left out, so
@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "pipeline/model/jsonfile.h"
+#include "pipeline/model/single_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,8 +65,8 @@ static enum code check_index(const char *dir, struct err *e)
         return err_set(
             e, ERR_NOT_FOUND,
             "%s: no model_index.json; expected a diffusers folder with model_index.json, unet/, "
-            "vae/, text_encoder/, tokenizer/ and scheduler/ (a single-file checkpoint must be "
-            "converted with diffusers)",
+            "vae/, text_encoder/, tokenizer/ and scheduler/, or a single-file checkpoint "
+            "(.safetensors) of Stable Diffusion 1.x or 2.x",
             dir);
     jsonfile_open(&f, path, e);
     class_name = jsonfile_text(&f, "_class_name", "");
@@ -89,10 +90,9 @@ static enum code check_index(const char *dir, struct err *e)
 
 static enum code read_configs(struct base_model *m, const char *dir, struct err *e)
 {
-    static const char *const files[] = {
-        "unet/config.json",         "vae/config.json",
-        "text_encoder/config.json", "scheduler/scheduler_config.json",
-        "tokenizer/vocab.json",     "tokenizer/merges.txt"};
+    static const char *const files[] = {"unet/config.json", "vae/config.json",
+                                        "text_encoder/config.json",
+                                        "scheduler/scheduler_config.json", "tokenizer/merges.txt"};
     char path[PATH_MOST];
     struct schedule_config schedule;
     enum code rc;
@@ -104,8 +104,7 @@ static enum code read_configs(struct base_model *m, const char *dir, struct err 
         return rc;
     if ((rc = join(path, dir, files[3], e)) || (rc = config_read_schedule(path, &schedule, e)))
         return rc;
-    if ((rc = join(path, dir, "tokenizer", e)) || (rc = tokenizer_open(&m->tokenizer, path, e)))
-        return rc;
+    if ((rc = base_model_tokenizer_open(&m->tokenizer, dir, e))) return rc;
     return schedule_make(&m->schedule, &schedule, e);
 }
 
@@ -249,27 +248,67 @@ static enum code open_weights(struct weights **w, const char *dir, const char *p
     return rc ? rc : weights_open(w, path, stem, e);
 }
 
-enum code base_model_open(struct base_model **out, const char *dir, struct err *e)
+static enum code open_directory(struct base_model *m, const char *dir, struct err *e)
 {
     enum code rc;
-    struct base_model *m = NULL;
-    *out = NULL;
+    m->layout = "diffusers folder";
+    m->prediction_by = "scheduler/scheduler_config.json";
     if ((rc = check_index(dir, e))) return rc;
-    if (!(m = mem_alloc(1, sizeof *m)))
-        return err_set(e, ERR_NOMEM, "%s: no memory to open it", dir);
-    if ((rc = read_configs(m, dir, e))) goto close;
-    if ((rc = check_parts(m, dir, e))) goto close;
+    if ((rc = read_configs(m, dir, e))) return rc;
+    if ((rc = check_parts(m, dir, e))) return rc;
+    if ((rc = open_weights(&m->unet_weights, dir, "unet", "diffusion_pytorch_model", e))) return rc;
+    if ((rc = open_weights(&m->vae_weights, dir, "vae", "diffusion_pytorch_model", e))) return rc;
+    return open_weights(&m->text_weights, dir, "text_encoder", "model", e);
+}
+
+static enum code view_part(struct weights **w, const struct base_model *m,
+                           enum original_component c, struct err *e)
+{
+    static const char *const label[ORIGINAL_COMPONENTS] = {
+        [ORIGINAL_UNET] = "unet", [ORIGINAL_VAE] = "vae", [ORIGINAL_TEXT] = "text_encoder"};
+    return weights_view(w, label[c], m->file->part[c].tensor, m->file->part[c].n, e);
+}
+
+static enum code open_file(struct base_model *m, const char *path, struct err *e)
+{
+    enum code rc = single_file_open(&m->file, path, e);
+    if (rc) return rc;
+    m->layout = m->file->shape.layout.open_clip ? "single file, Stable Diffusion 2.x"
+                                                : "single file, Stable Diffusion 1.x";
+    m->prediction_by = m->file->prediction_by;
+    m->unet = m->file->shape.unet;
+    m->vae = m->file->shape.vae;
+    m->text = m->file->shape.text;
+    if ((rc = base_model_tokenizer_open(&m->tokenizer, path, e))) return rc;
+    if ((rc = schedule_make(&m->schedule, &m->file->schedule, e))) return rc;
+    if ((rc = check_parts(m, path, e))) return rc;
+    if ((rc = view_part(&m->unet_weights, m, ORIGINAL_UNET, e))) return rc;
+    if ((rc = view_part(&m->vae_weights, m, ORIGINAL_VAE, e))) return rc;
+    return view_part(&m->text_weights, m, ORIGINAL_TEXT, e);
+}
+
+enum code base_model_open(struct base_model **out, const char *path, struct err *e)
+{
+    enum code rc = ERR_NOMEM;
+    struct base_model *m = mem_alloc(1, sizeof *m);
+    *out = NULL;
+    if (!m) return err_set(e, rc, "%s: no memory to open it", path);
+    rc = single_file_is(path) ? open_file(m, path, e) : open_directory(m, path, e);
+    if (rc) goto close;
     if ((rc = kv_layout_make(&m->kv, &m->unet, e))) goto close;
-    if ((rc = open_weights(&m->unet_weights, dir, "unet", "diffusion_pytorch_model", e)))
-        goto close;
-    if ((rc = open_weights(&m->vae_weights, dir, "vae", "diffusion_pytorch_model", e))) goto close;
-    if ((rc = open_weights(&m->text_weights, dir, "text_encoder", "model", e))) goto close;
-    if ((rc = name_model(m, dir, e))) goto close;
+    if ((rc = name_model(m, path, e))) goto close;
     *out = m;
     m = NULL;
 close:
     base_model_close(m);
     return rc;
+}
+
+enum code base_model_check(const struct base_model *m, struct err *e)
+{
+    enum code rc = weights_check(m->unet_weights, e);
+    if (!rc) rc = weights_check(m->vae_weights, e);
+    return rc ? rc : weights_check(m->text_weights, e);
 }
 
 void base_model_close(struct base_model *m)
@@ -281,6 +320,7 @@ void base_model_close(struct base_model *m)
     kv_layout_free(&m->kv);
     schedule_free(&m->schedule);
     tokenizer_close(m->tokenizer);
+    single_file_close(m->file);
     free(m);
 }
 
@@ -305,13 +345,13 @@ struct weights_use base_model_use(const struct base_model *m)
 
 enum code clip_model_open(struct clip_model **out, const char *dir, struct err *e)
 {
-    static const char *const files[] = {"config.json", "vocab.json", "merges.txt"};
+    static const char *const files[] = {"config.json", "merges.txt"};
     char path[PATH_MOST];
     enum code rc;
     struct clip_model *m = mem_alloc(1, sizeof *m);
     *out = NULL;
     if (!m) return err_set(e, ERR_NOMEM, "%s: no memory to open it", dir);
-    if ((rc = check_files(dir, files, 3, e))) goto close;
+    if ((rc = check_files(dir, files, 2, e))) goto close;
     if ((rc = join(path, dir, files[0], e))) goto close;
     if ((rc = config_read_clip(path, &m->text, &m->vision, e))) goto close;
     if ((rc = tokenizer_open(&m->tokenizer, dir, e))) goto close;

@@ -1,11 +1,13 @@
-/* base_model.h - a pretrained diffusers directory, opened: configurations, mapped weights, tokenizer, schedule.
+/* base_model.h - a pretrained model, opened: configurations, mapped weights, tokenizer, schedule.
  *
  *     struct base_model *m;
  *     base_model_open(&m, "examples/storybook/model", &e);      // refuses with one line what it cannot run
+ *     base_model_open(&m, "v1-5-pruned-emaonly.safetensors", &e);
  *     ... base_model_hash(m) names it for ever ...
  *     base_model_close(m);
  *
- * Read-only after opening; processes that open the same directory share its pages. Its K/V weights are W0.
+ * A path is a diffusers directory or one original checkpoint of SD 1.x or 2.x (docs/formats.md). Read-only after opening;
+ * processes that open the same files share their pages. Its K/V weights are W0.
  */
 #ifndef MODEL_BASE_MODEL_H
 #define MODEL_BASE_MODEL_H
@@ -17,6 +19,8 @@
 #include "pipeline/model/tokenizer.h"
 #include "pipeline/model/weights.h"
 
+struct single_file;
+
 struct base_model {
     struct unet_config unet;
     struct vae_config vae;
@@ -26,12 +30,22 @@ struct base_model {
     struct weights *unet_weights, *vae_weights, *text_weights;
     struct kv_layout kv;
     struct hash hash;                     /* of the three components' weights and the configurations that matter */
+    const char *layout;                   /* for people: "diffusers folder", "single file" */
+    const char *prediction_by;            /* what says which of schedule.prediction it is */
+    struct single_file *file;             /* owned, where the weights lie; NULL: a directory */
 };
-enum code base_model_open(struct base_model **m, const char *dir, struct err *e);
+enum code base_model_open(struct base_model **m, const char *path, struct err *e);
 void base_model_close(struct base_model *m);
 /* weights_sketch and weights_use (weights.h) of all three components. */
 void base_model_sketch(struct base_model *m, int on);
 struct weights_use base_model_use(const struct base_model *m);
+/* Every value of every tensor is a finite number. Reads the files once, O(their size). */
+enum code base_model_check(const struct base_model *m, struct err *e);
+
+/* What belongs to a base model and lies beside a single file (model.safetensors: model.tokenizer/ ..., model.clip/) or in
+ * the directory (tokenizer/, clip/). */
+enum code base_model_tokenizer_open(struct tokenizer **t, const char *path, struct err *e);
+enum code base_model_clip_path(const char *path, char *out, size_t room, struct err *e);
 
 /* A separate CLIP for evaluation: directory with config.json, model.safetensors, tokenizer files. */
 struct clip_model {

@@ -196,8 +196,9 @@ static enum code vae_decode(struct part_run *r, struct err *e)
 
 static enum code clip_open(struct part_run *r, struct clip_model **m, struct err *e)
 {
-    const char *dir = arena_printf(&r->arena, "%s/clip", r->model);
-    return dir ? clip_model_open(m, dir, e) : no_memory(e);
+    char dir[4200];
+    enum code rc = base_model_clip_path(r->model, dir, sizeof dir, e);
+    return rc ? rc : clip_model_open(m, dir, e);
 }
 
 /* Where the text ends, by the rule of the reference: the largest id if the file says eos 2 (as old files do, wrongly), else

@@ -43,6 +43,8 @@ const char *safetensors_metadata(const struct safetensors *s, const char *key); 
 int64_t stored_count(const struct stored *t);
 /* Converts to float32 (exact for F16 and BF16, rounded for F64 and integers). ERR_INPUT for other types. */
 enum code stored_to_float(const struct stored *t, float *out, struct err *e);
+/* Reads every value, a block at a time: ERR_CORRUPT names a NaN or an infinity, ERR_INPUT a type that is no number. */
+enum code stored_check_finite(const struct stored *t, struct err *e);
 enum code stored_to_int(const struct stored *t, int64_t *out, struct err *e);        /* integer types and BOOL */
 
 /* Float32 as F32, F16 or BF16, to nearest even; what is too large becomes an infinity. A NaN stays one. */

@@ -56,11 +56,17 @@ static const struct added *find_added(const struct tokenizer *t, const char *tex
 
 enum code tokenizer_open(struct tokenizer **out, const char *dir, struct err *e)
 {
+    return tokenizer_open_padded(out, dir, NULL, e);
+}
+
+enum code tokenizer_open_padded(struct tokenizer **out, const char *dir, const char *pad,
+                                struct err *e)
+{
     enum code rc;
     struct tokenizer *t = mem_alloc(1, sizeof *t);
     *out = NULL;
     if (!t) return err_set(e, ERR_NOMEM, "%s: no memory for the tokenizer", dir);
-    if ((rc = tokenizer_tables_open(&t->tables, dir, e))) goto close;
+    if ((rc = tokenizer_tables_open(&t->tables, dir, pad, e))) goto close;
     for (int i = 0; i < SPECIALS; i++) {
         int32_t id = t->tables->special[i];
         const char *text = t->tables->piece[id];

@@ -4,7 +4,7 @@
  *     int32_t id;  tokenizer_add(t, "<rex>", &id, &e);          // next free id; ERR_EXISTS if taken
  *     struct encoded x;  tokenizer_encode(t, "photo of a <rex> dog", ids, t_max, &x, &e);
  *
- * Ids come from vocab.json; start, end and pad from special_tokens_map.json. The raw text is split on added tokens first
+ * Ids come from vocab.json or, without it, from merges.txt; start, end and pad from special_tokens_map.json. The raw text is split on added tokens first
  * (longest at the earliest position), then: drop control characters, NFC, collapse space, lower case, pre-split, BPE.
  */
 #ifndef MODEL_TOKENIZER_H
@@ -17,6 +17,8 @@
 
 struct tokenizer;
 enum code tokenizer_open(struct tokenizer **t, const char *dir, struct err *e);
+/* The pad token is `pad` whatever the files say: a single-file checkpoint's family knows, the folder may be another's. */
+enum code tokenizer_open_padded(struct tokenizer **t, const char *dir, const char *pad, struct err *e);
 /* An own copy that can get its own added tokens (one per lineage). Cheap: shares the tables. */
 struct tokenizer *tokenizer_clone(const struct tokenizer *t);      /* NULL: no memory */
 void tokenizer_close(struct tokenizer *t);

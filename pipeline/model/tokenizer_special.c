@@ -67,7 +67,8 @@ static void refuse_added(const struct tokenizer_tables *t, struct jsonfile *f)
     }
 }
 
-enum code tokenizer_special_read(struct tokenizer_tables *t, const char *dir, struct err *e)
+enum code tokenizer_special_read(struct tokenizer_tables *t, const char *dir, const char *pad,
+                                 struct err *e)
 {
     /* In order of growing authority. */
     static const char *const files[] = {"added_tokens.json", "tokenizer_config.json",
@@ -89,11 +90,12 @@ enum code tokenizer_special_read(struct tokenizer_tables *t, const char *dir, st
         }
         if ((rc = jsonfile_close(&f))) return rc;
     }
+    if (pad) t->special[SPECIAL_PAD] = tokenizer_tables_id(t, pad);
     for (int i = 0; i < SPECIALS; i++)
         if (t->special[i] < 0)
             return err_set(e, ERR_INPUT,
-                           "%s: no %s: vocab.json does not have \"%s\" and special_tokens_map.json "
-                           "names no other",
-                           dir, specials[i].key, specials[i].usual);
+                           "%s: no %s: the vocabulary does not have \"%s\" and "
+                           "special_tokens_map.json names no other",
+                           dir, specials[i].key, i == SPECIAL_PAD && pad ? pad : specials[i].usual);
     return OK;
 }

@@ -1,4 +1,4 @@
-/* tokenizer_tables.c - vocab.json and merges.txt into two hash tables.
+/* tokenizer_tables.c - vocab.json and merges.txt, or merges.txt alone, into two hash tables.
  *
  * Both files are text that anybody may have edited, so every promise is checked: ids are 0, 1, 2 ... without a gap and each
  * once; both sides of a merge and its result are in the vocabulary; no merge stands twice. After that BPE can work on
@@ -17,9 +17,6 @@
 #define PATH_MOST 4096
 #define PIECE_MOST 256
 #define VOCAB_MOST (1 << 24)
-#define MERGES_FILE_LIMIT (64u << 20)
-/* The reference reads no further: 49,152 entries less 256 byte symbols and two special tokens. */
-#define MERGES_MOST 48894
 
 /* ---- tables --------------------------------------------------------------------------------------------------------- */
 
@@ -118,22 +115,26 @@ static enum code read_vocab(struct tokenizer_tables *t, const char *path, struct
         return jsonfile_close(&f);
     }
     t->n_pieces = (int32_t)n;
-    t->place_mask = mask_for(n);
     t->piece = arena_alloc(&t->arena, n * sizeof *t->piece);
+    if (!t->piece) f.rc = err_set(e, ERR_NOMEM, "%s: no memory for the vocabulary", path);
+    else place_ids(t, &f);
+    return jsonfile_close(&f);
+}
+
+/* So that pieces are found by their text. */
+static enum code index_pieces(struct tokenizer_tables *t, const char *path, struct err *e)
+{
+    t->place_mask = mask_for((size_t)t->n_pieces);
     t->place = arena_alloc(&t->arena, ((size_t)t->place_mask + 1) * sizeof *t->place);
-    if (!t->piece || !t->place) {
-        jsonfile_close(&f);
-        return err_set(e, ERR_NOMEM, "%s: no memory for the vocabulary", path);
-    }
-    place_ids(t, &f);
-    if (f.rc) return jsonfile_close(&f);
+    if (!t->place) return err_set(e, ERR_NOMEM, "%s: no memory for the vocabulary", path);
     memset(t->place, 0xff, ((size_t)t->place_mask + 1) * sizeof *t->place); /* -1 */
     for (int32_t id = 0; id < t->n_pieces; id++) {
         uint32_t at;
-        find_piece(t, t->piece[id], strlen(t->piece[id]), &at);
+        if (find_piece(t, t->piece[id], strlen(t->piece[id]), &at) >= 0)
+            return err_set(e, ERR_INPUT, "%s: makes the piece \"%.60s\" twice", path, t->piece[id]);
         t->place[at] = id;
     }
-    return jsonfile_close(&f);
+    return OK;
 }
 
 /* ---- merges.txt ----------------------------------------------------------------------------------------------------- */
@@ -192,7 +193,7 @@ static enum code parse_merges(struct tokenizer_tables *t, const char *s, size_t 
     if ((rc = alloc_merges(t, n_lines, path, e))) return rc;
     while (end > s && (end[-1] == '\n' || end[-1] == '\r' || end[-1] == ' ')) end--;
     line = line ? line + 1 : end;
-    while (line < end && rank < MERGES_MOST) {
+    while (line < end && rank < TOKENIZER_MERGES) {
         const char *stop = memchr(line, '\n', (size_t)(end - line));
         const char *next = stop ? stop + 1 : end;
         if (!stop) stop = end;
@@ -210,10 +211,7 @@ static enum code read_merges(struct tokenizer_tables *t, const char *path, struc
     struct bytes b;
     enum code rc;
     struct hash_stream *h;
-    if (!file_exists(path))
-        return err_set(e, ERR_NOT_FOUND, "%s is missing: the merges of the byte-pair encoding",
-                       path);
-    if ((rc = file_read(path, MERGES_FILE_LIMIT, &b, e))) return rc;
+    if ((rc = file_read(path, TOKENIZER_MERGES_BYTES, &b, e))) return rc;
     h = hash_begin();
     if (!h) {
         free(b.data);
@@ -233,39 +231,51 @@ static enum code read_merges(struct tokenizer_tables *t, const char *path, struc
 
 /* ---- bytes ---------------------------------------------------------------------------------------------------------- */
 
-/* Byte-level BPE writes every byte as a visible character: the printable ones as themselves, the other 68, in order, as
- * U+0100 and on. */
 static void find_symbols(struct tokenizer_tables *t)
 {
-    char text[12];
-    ucs4_t spare = 0x100;
+    char text[TOKENIZER_SYMBOL];
     for (int b = 0; b < 256; b++) {
-        int is_itself = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
-        int n = u8_uctomb((uint8_t *)text, is_itself ? (ucs4_t)b : spare++, 8);
-        text[n] = 0;
+        tokenizer_vocab_symbol(b, "", text);
         t->symbol[b] = tokenizer_tables_id(t, text);
-        memcpy(text + n, "</w>", 5);
+        tokenizer_vocab_symbol(b, "</w>", text);
         t->symbol_end[b] = tokenizer_tables_id(t, text);
     }
 }
 
-enum code tokenizer_tables_open(struct tokenizer_tables **out, const char *dir, struct err *e)
+/* The vocabulary from its file, or from the merges alone, which determine it. */
+static enum code open_vocab(struct tokenizer_tables *t, const char *dir, const char *merges,
+                            struct err *e)
 {
-    char vocab[PATH_MOST], merges[PATH_MOST];
+    char path[PATH_MOST];
+    enum code rc;
+    if (snprintf(path, sizeof path, "%s/vocab.json", dir) >= PATH_MOST)
+        return err_set(e, ERR_INPUT, "path too long: %.200s", dir);
+    if (file_exists(path)) {
+        rc = read_vocab(t, path, e);
+        return rc ? rc : index_pieces(t, path, e);
+    }
+    rc = tokenizer_vocab_build(t, merges, e);
+    return rc ? rc : index_pieces(t, merges, e);
+}
+
+enum code tokenizer_tables_open(struct tokenizer_tables **out, const char *dir, const char *pad,
+                                struct err *e)
+{
+    char merges[PATH_MOST];
     enum code rc = ERR_NOMEM;
     struct tokenizer_tables *t;
     *out = NULL;
-    if (snprintf(vocab, sizeof vocab, "%s/vocab.json", dir) >= PATH_MOST ||
-        snprintf(merges, sizeof merges, "%s/merges.txt", dir) >= PATH_MOST)
+    if (snprintf(merges, sizeof merges, "%s/merges.txt", dir) >= PATH_MOST)
         return err_set(e, ERR_INPUT, "path too long: %.200s", dir);
-    if (!file_exists(vocab))
-        return err_set(e, ERR_NOT_FOUND, "%s is missing: the vocabulary of the tokenizer", vocab);
+    if (!file_exists(merges))
+        return err_set(e, ERR_NOT_FOUND, "%s is missing: the merges of the byte-pair encoding",
+                       merges);
     if (!(t = mem_alloc(1, sizeof *t)))
         return err_set(e, rc, "%s: no memory for the tokenizer", dir);
     atomic_init(&t->users, 1);
-    if ((rc = read_vocab(t, vocab, e))) goto put;
+    if ((rc = open_vocab(t, dir, merges, e))) goto put;
     if ((rc = read_merges(t, merges, e))) goto put;
-    if ((rc = tokenizer_special_read(t, dir, e))) goto put;
+    if ((rc = tokenizer_special_read(t, dir, pad, e))) goto put;
     if ((rc = tokenizer_text_make(&t->text, e))) goto put;
     find_symbols(t);
     *out = t;

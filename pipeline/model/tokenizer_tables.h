@@ -33,13 +33,23 @@ struct tokenizer_tables {
     struct hash hash;
 };
 
-/* Reads vocab.json and merges.txt of dir, and the special tokens. One user. */
-enum code tokenizer_tables_open(struct tokenizer_tables **t, const char *dir, struct err *e);
+/* Reads vocab.json and merges.txt of dir, and the special tokens. One user. Without vocab.json the vocabulary is built from
+ * the merges. pad: that token whatever the files say; NULL: as they say. */
+enum code tokenizer_tables_open(struct tokenizer_tables **t, const char *dir, const char *pad, struct err *e);
 void tokenizer_tables_put(struct tokenizer_tables *t);               /* the last user frees */
 int32_t tokenizer_tables_id(const struct tokenizer_tables *t, const char *piece);         /* -1: absent */
 const struct merge *tokenizer_tables_merge(const struct tokenizer_tables *t, int32_t left, int32_t right);  /* or NULL */
 
 /* Fills special[] and length from special_tokens_map.json, else tokenizer_config.json, else CLIP's own. (tokenizer_special.c) */
-enum code tokenizer_special_read(struct tokenizer_tables *t, const char *dir, struct err *e);
+enum code tokenizer_special_read(struct tokenizer_tables *t, const char *dir, const char *pad, struct err *e);
+
+/* The reference reads no further: 49,152 entries less 256 byte symbols and two special tokens. */
+#define TOKENIZER_MERGES 48894
+#define TOKENIZER_MERGES_BYTES (64u << 20)
+#define TOKENIZER_SYMBOL 12
+/* How byte-level BPE writes a byte: printable ones as themselves, the other 68, in order, as U+0100 and on. (tokenizer_vocab.c) */
+void tokenizer_vocab_symbol(int byte, const char *end, char out[TOKENIZER_SYMBOL]);
+/* Fills piece[] and n_pieces in the order in which ids were given: byte symbols, the same with </w>, merges, start, end. */
+enum code tokenizer_vocab_build(struct tokenizer_tables *t, const char *merges_path, struct err *e);
 
 #endif

@@ -78,6 +78,23 @@ static enum code add_slot(struct weights *w, const struct stored *t, struct err 
     return OK;
 }
 
+/* Sorts, and refuses two tensors of one name. */
+static enum code end_table(struct weights *w, struct err *e)
+{
+    qsort(w->slot, w->n, sizeof *w->slot, by_name);
+    for (size_t i = 1; i < w->n; i++)
+        if (!strcmp(w->slot[i - 1].name, w->slot[i].name))
+            return err_set(e, ERR_CORRUPT, "%s: tensor %.160s is there twice", w->label,
+                           w->slot[i].name);
+    return OK;
+}
+
+static enum code begin_table(struct weights *w, size_t most, struct err *e)
+{
+    w->slot = arena_alloc(&w->arena, (most + 1) * sizeof *w->slot);
+    return w->slot ? OK : err_set(e, ERR_NOMEM, "%s: no memory for %zu tensors", w->label, most);
+}
+
 static enum code fill_table(struct weights *w, struct err *e)
 {
     size_t total = 0;
@@ -92,17 +109,11 @@ static enum code fill_table(struct weights *w, struct err *e)
         }
     }
     w->is_bare_text = has_bare && !has_level;
-    w->slot = arena_alloc(&w->arena, (total + 1) * sizeof *w->slot);
-    if (!w->slot) return err_set(e, ERR_NOMEM, "%s: no memory for %zu tensors", w->label, total);
+    if ((rc = begin_table(w, total, e))) return rc;
     for (size_t f = 0; f < w->files.n; f++)
         for (size_t i = 0; i < safetensors_count(w->files.file[f]); i++)
             if ((rc = add_slot(w, safetensors_at(w->files.file[f], i), e))) return rc;
-    qsort(w->slot, w->n, sizeof *w->slot, by_name);
-    for (size_t i = 1; i < w->n; i++)
-        if (!strcmp(w->slot[i - 1].name, w->slot[i].name))
-            return err_set(e, ERR_CORRUPT, "%s: tensor %.160s is there twice", w->label,
-                           w->slot[i].name);
-    return OK;
+    return end_table(w, e);
 }
 
 static const char *last_component(const char *dir, size_t *n)
@@ -114,19 +125,41 @@ static const char *last_component(const char *dir, size_t *n)
     return begin;
 }
 
+static enum code make(struct weights **out, const char *label, size_t n_label, struct err *e)
+{
+    struct weights *w = *out = mem_alloc(1, sizeof *w);
+    if (w && (w->label = arena_printf(&w->arena, "%.*s", (int)n_label, label))) return OK;
+    return err_set(e, ERR_NOMEM, "%.*s: no memory to open it", (int)n_label, label);
+}
+
 enum code weights_open(struct weights **out, const char *dir, const char *stem, struct err *e)
 {
-    enum code rc = ERR_NOMEM;
+    enum code rc;
     size_t n_label;
     const char *label = last_component(dir, &n_label);
-    struct weights *w = mem_alloc(1, sizeof *w);
+    struct weights *w;
     *out = NULL;
-    if (!w || !(w->label = arena_printf(&w->arena, "%.*s", (int)n_label, label))) {
-        err_set(e, rc, "%s: no memory to open it", dir);
-        goto close;
-    }
+    if ((rc = make(&w, label, n_label, e))) goto close;
     if ((rc = weights_files_open(&w->files, dir, stem, e))) goto close;
     if ((rc = fill_table(w, e))) goto close;
+    *out = w;
+    w = NULL;
+close:
+    weights_close(w);
+    return rc;
+}
+
+enum code weights_view(struct weights **out, const char *label, const struct stored *t, size_t n,
+                       struct err *e)
+{
+    enum code rc;
+    struct weights *w;
+    *out = NULL;
+    if ((rc = make(&w, label, strlen(label), e))) goto close;
+    if ((rc = begin_table(w, n, e))) goto close;
+    for (; w->n < n; w->n++)
+        w->slot[w->n] = (struct slot){.name = t[w->n].name, .stored = &t[w->n]};
+    if ((rc = end_table(w, e))) goto close;
     *out = w;
     w = NULL;
 close:
@@ -217,6 +250,16 @@ struct hash weights_hash(const struct weights *w)
     hash_end(all);
     free(l.hash);
     return result;
+}
+
+/* ---- the check ------------------------------------------------------------------------------------------------------ */
+
+enum code weights_check(const struct weights *w, struct err *e)
+{
+    enum code rc = OK;
+    for (size_t i = 0; i < w->n && !rc; i++)
+        if ((rc = stored_check_finite(w->slot[i].stored, e))) err_context(e, "%s", w->label);
+    return rc;
 }
 
 /* ---- conversion ----------------------------------------------------------------------------------------------------- */

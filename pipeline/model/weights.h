@@ -16,7 +16,12 @@
 
 struct weights;
 enum code weights_open(struct weights **w, const char *dir, const char *stem, struct err *e);
+/* The same over tensors that lie elsewhere, under inside names: nothing is copied, t[n] stays the caller's and must outlive
+ * *w. label begins every message. */
+enum code weights_view(struct weights **w, const char *label, const struct stored *t, size_t n, struct err *e);
 void weights_close(struct weights *w);
+/* One pass over every tensor: a NaN or an infinity, or a type that is no number, is said by name. */
+enum code weights_check(const struct weights *w, struct err *e);
 /* Of names, types, shapes and bytes; shards do not matter. Reads every byte. All zero: no memory. */
 struct hash weights_hash(const struct weights *w);
 const struct stored *weights_find(const struct weights *w, const char *name);      /* NULL: absent */

@@ -101,7 +101,6 @@ static const struct {
     const char *file, *text, *says;
     enum code want;
 } edits[] = {
-    {"vocab.json", NULL, "vocab.json is missing", ERR_NOT_FOUND},
     {"merges.txt", NULL, "merges.txt is missing", ERR_NOT_FOUND},
     {"vocab.json", "{\"a\":0,\"b\":2}", "one for each of its 2 entries, but \"b\" has another",
      ERR_INPUT},
@@ -143,6 +142,7 @@ static void edited_files(void)
             "nor need they tokenizer_config.json");
     is_code(open_edited("tokenizer_config.json", "{\"model_max_length\":1e30}"), OK, &e,
             "a placeholder length means 77");
+    is_code(open_edited("vocab.json", NULL), OK, &e, "merges alone make the vocabulary");
     is_code(open_edited("merges.txt", "#version: 0.2\r\nt h\r\nth e</w>\r\n"), OK, &e,
             "merges with carriage returns");
 }
@@ -161,6 +161,17 @@ static void hashes(void)
     run_shell("sed -i '$d' '%s'", inside("pretty/merges.txt"));
     tokenizer_open(&b, inside("pretty"), &e);
     ok(!hash_equal(tokenizer_hash(a), tokenizer_hash(b)), "one merge less has another");
+    tokenizer_close(b);
+    run_shell("cp -r " SMALL " '%s'; chmod -R u+w '%s'; rm '%s/vocab.json'", inside("merges"),
+              inside("merges"), inside("merges"));
+    tokenizer_open(&b, inside("merges"), &e);
+    ok(hash_equal(tokenizer_hash(a), tokenizer_hash(b)),
+       "the vocabulary made of the merges has the same");
+    text_file("merges/merges.txt", "#version: 0.2\na b\nb c\nab c\na bc\n");
+    is_code(tokenizer_open(&b, inside("merges"), &e), ERR_INPUT, &e,
+            "merges that make one piece twice");
+    says(e, "makes the piece \"abc\" twice", "are refused by it");
+    b = NULL;
     tokenizer_close(a);
     tokenizer_close(b);
 }
