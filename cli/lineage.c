@@ -7,6 +7,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+/* The absolute path of a base model. A file keeps its own name even if it is a link, as in the caches of model hubs: what
+ * belongs to it lies beside that name. */
+static enum code find_base(const char *base, char out[PATH_MAX], struct err *e)
+{
+    char dir[PATH_MAX];
+    struct stat st;
+    const char *slash = strrchr(base, '/'), *name = slash ? slash + 1 : base;
+    if (!realpath(base, out)) return err_errno(e, "base model %s", base);
+    if (stat(out, &st) || S_ISDIR(st.st_mode)) return OK;
+    if (snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - base) + 1 : 1,
+                 slash ? base : ".") >= PATH_MAX ||
+        !realpath(dir, out) || strlen(out) + strlen(name) + 2 > PATH_MAX)
+        return err_set(e, ERR_INPUT, "path too long: %.200s", base);
+    strcat(strcat(out, strcmp(out, "/") ? "/" : ""), name);
+    return OK;
+}
 
 static int create(const char *name, const char *base, struct arena *a)
 {
@@ -19,7 +37,7 @@ static int create(const char *name, const char *base, struct arena *a)
                 "which base model? engram lineage create %s --base PATH (Storybook: "
                 "examples/storybook/model)",
                 name);
-    else if (!realpath(base, path)) err_errno(&e, "base model %s", base);
+    else find_base(base, path, &e);
     if (e.code || base_model_open(&m, path, &e)) return cli_fail(&e);
     struct message ask = {
         .kind = MSG_lineage_create,

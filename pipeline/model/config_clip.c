@@ -112,6 +112,14 @@ static enum code read_preprocessor(const char *config_path, struct clip_vision_c
     return jsonfile_close(&f);
 }
 
+/* A half that the file leaves out beside the other is all defaults, which are ViT-B/32's. */
+static void add_half(struct jsonfile *f, const char *key, const char *other)
+{
+    if (!f->rc && !jsonfile_has(f, key) && jsonfile_has(f, other) &&
+        json_object_set_new(f->root, key, json_object()))
+        f->rc = err_set(f->e, ERR_NOMEM, "%s: no memory to read it", f->path);
+}
+
 enum code config_read_clip(const char *path, struct clip_text_config *text,
                            struct clip_vision_config *vision, struct err *e)
 {
@@ -123,6 +131,8 @@ enum code config_read_clip(const char *path, struct clip_text_config *text,
     jsonfile_open(&f, path, e);
     jsonfile_refuse_not(&f, "model_type", "clip");
     projection = jsonfile_int(&f, "projection_dim", 512, 1, CLIP_WIDTH_MOST);
+    add_half(&f, "text_config", "vision_config");
+    add_half(&f, "vision_config", "text_config");
     jsonfile_enter(&f, "text_config", "text_config.");
     read_text(&f, &t);
     jsonfile_enter(&f, NULL, "");

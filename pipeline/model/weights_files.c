@@ -7,6 +7,8 @@
 #include "base/arena.h"
 #include "pipeline/model/jsonfile.h"
 
+#include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,9 +133,33 @@ static const struct {
     {NULL, ".msgpack"},
 };
 
+/* The name of a file <stem>.<variant>.safetensors, "" if there is none. */
+static void find_variant(const char *dir, const char *stem, char out[NAME_MAX + 1])
+{
+    static const char suffix[] = ".safetensors";
+    DIR *d = opendir(dir);
+    size_t n_stem = strlen(stem), n_suffix = sizeof suffix - 1;
+    *out = 0;
+    for (struct dirent *x; d && (x = readdir(d));) {
+        size_t n = strlen(x->d_name);
+        if (n <= n_stem + n_suffix + 1 || strncmp(x->d_name, stem, n_stem) != 0 ||
+            x->d_name[n_stem] != '.' || strcmp(x->d_name + n - n_suffix, suffix) != 0)
+            continue;
+        if (!*out || strcmp(x->d_name, out) < 0) memcpy(out, x->d_name, n + 1);
+    }
+    if (d) closedir(d);
+}
+
 static enum code refuse(const char *dir, const char *stem, struct err *e)
 {
-    char path[PATH_MOST];
+    char path[PATH_MOST], variant[NAME_MAX + 1];
+    find_variant(dir, stem, variant);
+    if (*variant)
+        return err_set(
+            e, ERR_NOT_FOUND,
+            "%s: only %.100s, a variant with other values than pictures are made with; if it is "
+            "the one you want, copy it to %s.safetensors",
+            dir, variant, stem);
     for (size_t i = 0; i < sizeof pickles / sizeof *pickles; i++) {
         enum code rc =
             join(path, dir, pickles[i].stem ? pickles[i].stem : stem, pickles[i].tail, e);

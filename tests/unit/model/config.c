@@ -170,6 +170,13 @@ static void clip(void)
         config_read_clip(text_file("c.json", "{\"text_config\":{\"hidden_size\":10}}"), &t, &v, &e),
         ERR_INPUT, &e, "10 in 8");
     says(e, "text_config.hidden_size 10 does not divide into 8 heads", "names the half");
+    is_code(config_read_clip(text_file("c.json",
+                                       "{\"vision_config\":{\"patch_size\":14,\"hidden_size\":1024,"
+                                       "\"num_attention_heads\":16},\"text_config\":null}"),
+                             &t, &v, &e),
+            OK, &e, "one half alone");
+    ok(v.patch == 14 && v.hidden == 1024 && t.hidden == 512 && t.layers == 12 && t.heads == 8,
+       "leaves the other at its defaults");
     is_code(config_read_clip(text_file("c.json", "{}"), &t, &v, &e), ERR_INPUT, &e, "no halves");
     says(e, "text_config is missing", "named");
     is_code(config_read_clip_text(text_file("c.json", "{\"model_type\":\"t5\"}"), &t, &e),

@@ -261,6 +261,11 @@ static void bad_folders(void)
     run_shell("mkdir -p '%s'", dir);
     is_code(weights_open(&w, dir, STEM, &e), ERR_NOT_FOUND, &e, "an empty folder");
     says(e, "no weights; expected " STEM ".safetensors", "says what is expected there");
+    text_file("bad/" STEM ".non_ema.safetensors", "");
+    is_code(weights_open(&w, inside("bad"), STEM, &e), ERR_NOT_FOUND, &e, "a variant alone");
+    says(e, "only " STEM ".non_ema.safetensors, a variant with other values",
+         "is not taken silently");
+    run_shell("rm '%s'", inside("bad/" STEM ".non_ema.safetensors"));
     text_file("bad/" STEM ".bin", "PK");
     is_code(weights_open(&w, inside("bad"), STEM, &e), ERR_INPUT, &e,
             "a folder with a pickle only");
