@@ -304,13 +304,6 @@ close:
     return rc;
 }
 
-enum code base_model_check(const struct base_model *m, struct err *e)
-{
-    enum code rc = weights_check(m->unet_weights, e);
-    if (!rc) rc = weights_check(m->vae_weights, e);
-    return rc ? rc : weights_check(m->text_weights, e);
-}
-
 void base_model_close(struct base_model *m)
 {
     if (!m) return;

@@ -39,8 +39,9 @@ void base_model_close(struct base_model *m);
 /* weights_sketch and weights_use (weights.h) of all three components. */
 void base_model_sketch(struct base_model *m, int on);
 struct weights_use base_model_use(const struct base_model *m);
-/* Every value of every tensor is a finite number. Reads the files once, O(their size). */
-enum code base_model_check(const struct base_model *m, struct err *e);
+/* Every tensor that inference asks for is there in its shape, and every value is a finite number. Reads the files once,
+ * O(their size), keeps nothing. (base_model_check.c) */
+enum code base_model_check(struct base_model *m, struct err *e);
 
 /* What belongs to a base model and lies beside a single file (model.safetensors: model.tokenizer/ ..., model.clip/) or in
  * the directory (tokenizer/, clip/). */

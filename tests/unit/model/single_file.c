@@ -383,6 +383,36 @@ static void finds_damage(void)
     base_model_close(m);
 }
 
+static void checks_shapes(void)
+{
+    struct base_model *m;
+    char *dir = folder_copy("micro", "shapes"), path[1200];
+    struct bytes b;
+    snprintf(path, sizeof path, "%s/unet/diffusion_pytorch_model.safetensors", dir);
+    if (file_read(path, 1 << 24, &b, &e)) return;
+    char *at = memmem(b.data, b.n, "[8,8,3,3]", 9);
+    /* As many values in another shape: the container cannot object. */
+    if (at) memcpy(at, "[72,8,1]", 8), at[8] = ' ';
+    if (file_write(path, b.data, b.n, &e)) printf("# %s\n", e.text);
+    free(b.data);
+    is_code(base_model_open(&m, dir, &e), OK, &e,
+            "a folder with one tensor in another shape opens");
+    is_code(base_model_check(m, &e), ERR_INPUT, &e, "the check builds every network of it");
+    says(e, "is [72, 8, 1], expected [8, 8, 3, 3]", "and says what was expected");
+    base_model_close(m);
+    dir = folder_copy("micro", "shapes");
+    snprintf(path, sizeof path, "%s/unet/diffusion_pytorch_model.safetensors", dir);
+    if (file_read(path, 1 << 24, &b, &e)) return;
+    at = memmem(b.data, b.n, "attn2.to_k", 10);
+    if (at) at[9] = 'x';
+    if (file_write(path, b.data, b.n, &e)) printf("# %s\n", e.text);
+    free(b.data);
+    is_code(base_model_open(&m, dir, &e), OK, &e, "without one of the concepts' matrices");
+    is_code(base_model_check(m, &e), ERR_INPUT, &e, "it is refused");
+    says(e, "attn2.to_k.weight is missing", "by name");
+    base_model_close(m);
+}
+
 static void survives_no_memory(void)
 {
     enum code rc = ERR_NOMEM;
@@ -406,6 +436,7 @@ int main(void)
     refuses_others();
     asks_for_a_tokenizer();
     finds_damage();
+    checks_shapes();
     survives_no_memory();
     return done_testing();
 }
