@@ -20,7 +20,7 @@
 extern struct cli { const char *home; int json, help; } cli;
 
 extern const struct verb verb_doctor, verb_check, verb_up, verb_down, verb_lineage, verb_learn, verb_queue, verb_watch, verb_cancel,
-    verb_log, verb_show, verb_sample, verb_evaluate, verb_import;
+    verb_log, verb_show, verb_sample, verb_evaluate, verb_export, verb_import;
 
 /* Prints "engram: <line>" and returns the exit status. cli_fail_all prints every problem and returns the first one's. */
 int cli_fail(const struct err *e);

@@ -13,4 +13,16 @@
 /* OK: the job is done. ERR_FAILED, ERR_CANCELLED with the job's own line, or why following broke off. */
 enum code progress_follow(uint64_t job, struct arena *a, struct job_row *out, struct err *e);
 
+/* The same for work that this process does itself: bytes written. (progress_bytes.c)
+ *
+ *     struct progress_bytes p;
+ *     progress_bytes_begin(&p, "export");  ... tick(&p, done, of) ...  progress_bytes_end(&p);
+ *
+ * Between begin and end Ctrl-C, SIGTERM and SIGHUP do not end the process: the next tick returns 1, for the work to stop and
+ * clean up. Not on a terminal there is a line every half minute. */
+struct progress_bytes { const char *what; double began, said; int terminal, width; };
+void progress_bytes_begin(struct progress_bytes *p, const char *what);
+int progress_bytes_tick(void *self, uint64_t done, uint64_t of);
+void progress_bytes_end(struct progress_bytes *p);
+
 #endif

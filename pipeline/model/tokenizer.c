@@ -158,6 +158,17 @@ int32_t tokenizer_pad(const struct tokenizer *t)
     return t->tables->special[SPECIAL_PAD];
 }
 
+int32_t tokenizer_unknown(const struct tokenizer *t)
+{
+    return t->tables->special[SPECIAL_UNKNOWN];
+}
+
+const char *tokenizer_piece(const struct tokenizer *t, int32_t id)
+{
+    assert(id >= 0 && id < t->tables->n_pieces);
+    return t->tables->piece[id];
+}
+
 int32_t tokenizer_lookup(const struct tokenizer *t, const char *piece)
 {
     const struct added *a = find_added(t, piece);

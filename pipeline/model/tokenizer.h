@@ -30,6 +30,8 @@ int tokenizer_length(const struct tokenizer *t);                   /* model_max_
 int32_t tokenizer_start(const struct tokenizer *t);
 int32_t tokenizer_end(const struct tokenizer *t);
 int32_t tokenizer_pad(const struct tokenizer *t);
+int32_t tokenizer_unknown(const struct tokenizer *t);
+const char *tokenizer_piece(const struct tokenizer *t, int32_t id);    /* of the vocabulary, as vocab.json spells it */
 /* Raw vocabulary look-up without BPE, e.g. "ktn" -> 42170; -1: absent. */
 int32_t tokenizer_lookup(const struct tokenizer *t, const char *piece);
 /* Of the vocabulary in order of ids and of the merges in order of rank, however the files are formatted; added tokens do

@@ -35,7 +35,7 @@ BEGIN {
     tensor = "base pipeline/tensor"
     model = tensor " pipeline/model"
     method = model " pipeline/neurons pipeline/data pipeline/method"
-    pipeline = method " pipeline/evaluate"
+    pipeline = method " pipeline/evaluate pipeline/exchange"
     allow("base", "base")
     allow("proto", "base proto")
     allow("pipeline/tensor", tensor)
@@ -43,7 +43,8 @@ BEGIN {
     allow("pipeline/neurons", tensor " pipeline/neurons")      # and model/kv.h, see below
     allow("pipeline/data", "base pipeline/data")
     allow("pipeline/method", method)
-    allow("pipeline/evaluate", pipeline)
+    allow("pipeline/evaluate", method " pipeline/evaluate")
+    allow("pipeline/exchange", model " pipeline/neurons pipeline/data pipeline/exchange")
     allow("coordinator/core", "base proto coordinator/core")
     allow("coordinator", "base proto coordinator coordinator/core")
     allow("workers", pipeline " proto workers")
