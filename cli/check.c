@@ -1,5 +1,6 @@
 /* check.c - `engram check`: everything that learn would refuse, without a coordinator. */
 #include "cli/caption.h"
+#include "cli/check_delta.h"
 #include "cli/cli.h"
 
 #include "base/file.h"
@@ -137,6 +138,7 @@ static int run(int argc, char **argv)
     if (options_read(&verb_check, spec, sizeof spec / sizeof *spec, argc, argv, &rest, &e))
         return cli_fail(&e);
     if (base) return check_base(base);
+    if (rest.n == 1 && check_delta_is(rest.v[0])) return check_delta(rest.v[0]);
     if (!rest.n) {
         err_set(&e, ERR_USAGE, "usage: %s", verb_check.usage);
         return cli_fail(&e);
@@ -157,12 +159,16 @@ static int run(int argc, char **argv)
 
 const struct verb verb_check = {
     .name = "check",
-    .what = "look at concept folders or a base model, refuse what learn would refuse",
-    .usage = "engram check DIR... | engram check --base PATH",
-    .examples = "  engram check photos/rex photos/mug\n"
-                "  engram check photos/rex --caption-command 'my-captioner --short {image}' "
-                "--save-captions\n"
-                "  engram check --base examples/storybook/model\n",
+    .what = "look at concept folders, a base model or a delta; refuse what learn would refuse",
+    .usage =
+        "engram check DIR... | engram check --base PATH | engram check FILE.engram.safetensors",
+    .examples =
+        "  engram check photos/rex photos/mug\n"
+        "  engram check photos/rex --caption-command 'my-captioner --short {image}' "
+        "--save-captions\n"
+        "  engram check --base examples/storybook/model\n"
+        "  engram check pets.engram.safetensors             what is in an exported delta, proved "
+        "commit by commit\n",
     .more = "The caption of x.jpg is x.txt beside it, else its line in metadata.jsonl "
             "({\"file_name\": .., \"text\": ..}), else what\n"
             "--caption-command or --caption-endpoint answers, else \"a photo of a CLASS\"; the "

@@ -31,6 +31,13 @@ static enum code corrupt(const struct delta *d, struct err *e, const char *what)
     return err_set(e, ERR_CORRUPT, "%s: %s", d->path, what);
 }
 
+static int has_control(const char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < ' ' || *s == 0x7f) return 1;
+    return 0;
+}
+
 /* ---- the header ----------------------------------------------------------------------------------------------------- */
 
 static enum code read_number(const struct delta *d, const char *key, uint64_t most, uint64_t *out,
@@ -56,9 +63,16 @@ static enum code read_header(struct delta *d, struct err *e)
     uint64_t neurons = 0, width = 0;
     const char *format = safetensors_metadata(d->file, "engram.format");
     const char *lineage = safetensors_metadata(d->file, "engram.lineage");
-    if (!format || strcmp(format, FORMAT) != 0)
-        return err_set(e, ERR_INPUT, "%s: engram.format is \"%.40s\"; expected \"" FORMAT "\"",
-                       d->path, format ? format : "");
+    if (!format)
+        return err_set(
+            e, ERR_INPUT,
+            "%s: not a sparse delta, which engram export --to delta writes (its header has no "
+            "engram.format)",
+            d->path);
+    if (strcmp(format, FORMAT) != 0)
+        return err_set(e, ERR_INPUT,
+                       "%s: engram.format is \"%.40s\"; this Engram reads \"" FORMAT "\"", d->path,
+                       format);
     enum code rc = read_number(d, "engram.neurons", NEURONS_MOST - 1, &neurons, e);
     if (!rc) rc = read_number(d, "engram.width", WIDTH_MOST, &width, e);
     if (!rc)
@@ -66,6 +80,8 @@ static enum code read_header(struct delta *d, struct err *e)
     d->neurons = (size_t)neurons;
     d->width = (uint32_t)width;
     d->lineage = lineage ? lineage : "";
+    if (!rc && has_control(d->lineage))
+        rc = corrupt(d, e, "engram.lineage is no name that a lineage has");
     return rc;
 }
 
@@ -78,13 +94,6 @@ static const struct stored *tensor(const struct delta *d, int number, const char
     snprintf(name, sizeof name, "commit.%d.%s", number, what);
     const struct stored *t = safetensors_find(d->file, name);
     return t && t->dtype == dtype && t->rank == 1 && (uint64_t)t->dim[0] == count ? t : NULL;
-}
-
-static int has_control(const char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < ' ' || *s == 0x7f) return 1;
-    return 0;
 }
 
 /* The fields of the header's list. Texts point into the JSON. */

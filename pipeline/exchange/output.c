@@ -351,6 +351,8 @@ static enum code publish(struct output *o, struct err *e)
     int failed = renameat2(AT_FDCWD, o->part, AT_FDCWD, o->dir, RENAME_NOREPLACE);
     if (failed && (errno == EINVAL || errno == ENOSYS) && !file_exists(o->dir))
         failed = rename(o->part, o->dir); /* a file system without the flag */
+    if (failed && errno == EEXIST)
+        return err_set(e, ERR_EXISTS, "%s has appeared meanwhile; choose another name", o->dir);
     if (failed) return err_errno(e, "rename %s to %s", o->part, o->dir);
     close(o->lock);
     o->lock = -1;

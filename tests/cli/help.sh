@@ -8,7 +8,7 @@ set -u
 new_home
 prints help engram --help
 prints nothing engram
-for verb in doctor check up down lineage learn queue watch cancel log show sample evaluate; do prints "help-$verb" engram "$verb" --help; done
+for verb in doctor check up down lineage learn queue watch cancel log show sample evaluate export; do prints "help-$verb" engram "$verb" --help; done
 prints help-settings engram learn --help-settings
 is "$(engram --version)" "engram $(sed -n 's/^VERSION ?= //p' Makefile)" "--version says the Makefile's version"
 prints typo-verb engram lern
@@ -19,5 +19,10 @@ prints too-many engram sample --lineage pets --n 65 "a dog"
 prints no-lineage engram learn "$photos/rex"
 prints no-job engram watch twelve
 prints extra-word engram queue pets
+prints export-where engram export --lineage pets
+prints export-form engram export --lineage pets --out x --to difusers
+prints export-token engram export --lineage pets --out x --to single-file,delta --token '<rex>'
+prints export-type engram export --lineage pets --out x --dtype half
+prints export-there engram export --lineage pets --out "$home"
 is "$(engram --help | awk 'length > 132' | wc -l)" 0 "its lines fit a wide terminal"
 done_testing
