@@ -18,7 +18,7 @@ ROWS = [
     row("storybook-step-1", "Storybook training step, B = 1", "step", STORYBOOK, (64, 64), 3.0, 1e-3, options=TRAIN),
     row("storybook-step-4", "Storybook training step, B = 4", "step", STORYBOOK, (64, 64), None, 1e-3, batch=4, options=TRAIN),
     row("storybook-sample", "Storybook picture, 20 DDIM steps with guidance", "sample", STORYBOOK, (64, 64), None, 1e-3,
-        options=dict(steps=20, guidance=5.0)),
+        options=dict(sampler="ddim", steps=20, guidance=5.0)),
     row("unet-256", "SD 1.5 UNet, 256x256", "unet", SD15, (256, 256), 1.5, 1e-4),
     row("unet-512", "SD 1.5 UNet, 512x512", "unet", SD15, (512, 512), 1.5, 1e-4, budget=150),
     row("step-256", "SD 1.5 training step, 256x256, B = 1", "step", SD15, (256, 256), 1.5, 1e-3, budget=90, options=TRAIN),

@@ -108,7 +108,7 @@ class Sample:
 
     def run(self):
         vae = self.model.pipe.vae
-        self.latents = parts.ddim(self.model, SimpleNamespace(**self.inputs), self.options)["latents"][-1]
+        self.latents = parts.sample(self.model, SimpleNamespace(**self.inputs), self.options)["latents"][-1]
         image = vae.decode(self.latents / vae.config.scaling_factor).sample
         self.pixels = (image / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
 

@@ -40,8 +40,8 @@ COMPARISONS = [
     Comparison("clip-b32-image", "CLIP ViT-B/32, image", "clip-b32", "clip-image", (224, 224), batch=2, dtype="float64"),
     Comparison("clip-l14-text", "CLIP ViT-L/14, text", "clip-l14", "clip-text", batch=2, dtype="float64"),
     Comparison("clip-l14-image", "CLIP ViT-L/14, image", "clip-l14", "clip-image", (224, 224), batch=2, dtype="float64"),
-    Comparison("guided-512", "noise prediction with guidance 7.5", "sd15", "ddim", (512, 512),
-               options=dict(steps=2, guidance=7.5), figures="guided"),
+    Comparison("guided-512", "noise prediction with guidance 7.5", "sd15", "sample", (512, 512),
+               options=dict(sampler="ddim", steps=2, guidance=7.5), figures="guided"),
     Comparison("v-unet-256", "SD 2.1 UNet (v prediction, head list, linear projection)", "sd21", "unet", (256, 256),
                dtype="float64"),
     Comparison("v-unet-512", "SD 2.1 UNet", "sd21", "unet", (512, 512)),
@@ -56,10 +56,14 @@ COMPARISONS = [
     Comparison("score", "neurons of 4 prompts", "sd15", "score", batch=4, figures="masks", allowed=2e-5, dtype="float64"),
     Comparison("step-256", "one personalization step, batch 2", "sd15", "step", (256, 256), batch=2, options=STEP,
                figures="step", allowed=1e-3),
-    Comparison("ddim-256", "DDIM, 20 steps, guidance 7.5", "sd15", "ddim", (256, 256),
-               options=dict(steps=20, guidance=7.5), figures="trajectory", allowed=1e-3),
-    Comparison("v-ddim-128", "SD 2.1, DDIM, 20 steps, guidance 7.5", "sd21", "ddim", (128, 128),
-               options=dict(steps=20, guidance=7.5), figures="trajectory", allowed=1e-3),
+    *(Comparison(f"{sampler}-{size[0]}", f"{title}, 20 steps, guidance 7.5", "sd15", "sample", size,
+                 options=dict(sampler=sampler, steps=20, guidance=7.5), figures="trajectory", allowed=1e-3)
+      for sampler, title, size in (("ddim", "DDIM", (256, 256)), ("pndm", "PNDM", (128, 128)),
+                                   ("dpm++2m", "DPM-Solver++ 2M", (128, 128)),
+                                   ("dpm++2m-karras", "DPM-Solver++ 2M, Karras", (128, 128)),
+                                   ("euler", "Euler", (128, 128)), ("euler-a", "Euler ancestral, noise given", (128, 128)))),
+    Comparison("v-ddim-128", "SD 2.1, DDIM, 20 steps, guidance 7.5", "sd21", "sample", (128, 128),
+               options=dict(sampler="ddim", steps=20, guidance=7.5), figures="trajectory", allowed=1e-3),
 ]
 
 

@@ -94,9 +94,11 @@ def inputs(c, model, folder):
         return dict(pixel_values=normal(c.batch, 3, *c.size))
     if c.part in ("clip-text", "score"):
         return dict(input_ids=encode(PROMPTS[:c.batch]))
-    if c.part == "ddim":
-        return dict(noise=normal(c.batch, 4, h, w), cond_ids=encode(PROMPTS[1:1 + c.batch]),
-                    uncond_ids=encode([""] * c.batch))
+    if c.part == "sample":
+        given = dict(noise=normal(c.batch, 4, h, w), cond_ids=encode(PROMPTS[1:1 + c.batch]),
+                     uncond_ids=encode([""] * c.batch))
+        added = dict(step_noise=normal(c.options["steps"], c.batch, 4, h, w)) if c.options["sampler"] == "euler-a" else {}
+        return given | added
     return training_inputs(c, model, normal, whole, encode)
 
 

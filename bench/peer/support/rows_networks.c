@@ -137,6 +137,7 @@ static enum code sample_open(struct row *r, struct err *e)
     p->request = (struct sample_request){.prompt = cond,
                                          .negative = uncond,
                                          .kv = row_kv(r, e),
+                                         .solver = solver_kind_find(part_text(&r->part, "sampler")),
                                          .steps = (int)part_number(&r->part, "steps", 0),
                                          .guidance = (float)part_number(&r->part, "guidance", 0),
                                          .noise = noise};
@@ -163,11 +164,12 @@ static void sample_close(struct row *r)
     sampler_free(((struct picture *)r->state)->s);
 }
 
-const struct row_kind row_sample = {
-    {.name = "sample",
-     .what = "one picture, from prompt and noise to pixels",
-     .option = {{"steps", 1, {20}, "DDIM steps"}, {"guidance", 1, {5.0}, "guidance"}}},
-    sample_open,
-    sample_run,
-    sample_give,
-    sample_close};
+const struct row_kind row_sample = {{.name = "sample",
+                                     .what = "one picture, from prompt and noise to pixels",
+                                     .option = {{"sampler", .text = "ddim", .what = SOLVER_NAMES},
+                                                {"steps", 1, {20}, "number of steps"},
+                                                {"guidance", 1, {5.0}, "guidance scale"}}},
+                                    sample_open,
+                                    sample_run,
+                                    sample_give,
+                                    sample_close};
