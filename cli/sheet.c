@@ -6,11 +6,14 @@
 #include "pipeline/data/image.h"
 
 #include <ctype.h>
+#include <dirent.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define GAP 4
+#define SAMPLES "samples"
 #define SLUG 40
 #define PICTURE_BYTES (64u << 20)
 
@@ -45,38 +48,82 @@ static enum code sheet_room(struct image *sheet, const struct image *first, size
     return OK;
 }
 
-static enum code one(const char *dir, struct objects *store, const char *prompt, size_t number,
-                     struct hash h, struct image *im, struct err *e)
+/* "003-a-rex-dog": picture `number`, counted from 1. */
+static void stem(const char *prompt, size_t number, char out[SLUG + 24])
 {
-    char name[SLUG + 1], path[4300];
+    char words[SLUG + 1];
+    slug(prompt, words);
+    snprintf(out, SLUG + 24, "%03zu-%s", number, words);
+}
+
+static enum code one(const struct sheet *s, struct objects *store, size_t i, struct image *im,
+                     struct err *e)
+{
+    char name[SLUG + 24], path[4300];
     struct bytes b = {0};
-    slug(prompt, name);
-    snprintf(path, sizeof path, "%s/%03zu-%s.png", dir, number, name);
-    enum code rc = objects_get(store, h, PICTURE_BYTES, &b, e);
+    stem(s->prompt[i / s->per_prompt], i + 1, name);
+    snprintf(path, sizeof path, "%s/%s%s.png", s->dir, s->is_evaluation ? SAMPLES "/" : "", name);
+    enum code rc = objects_get(store, s->picture[i], PICTURE_BYTES, &b, e);
     if (!rc) rc = file_write(path, b.data, b.n, e);
     if (!rc) rc = image_decode(b.data, b.n, path, im, NULL, e);
     free(b.data);
     return rc;
 }
 
-enum code sheet_write(const char *dir, struct objects *store, const char *const *prompt,
-                      size_t n_prompts, size_t per_prompt, const struct hash *picture,
-                      struct err *e)
+/* {"001-a-rex-dog": "a dog", ...} */
+static enum code prompts_write(const struct sheet *s, struct err *e)
+{
+    char name[SLUG + 24], path[4300];
+    json_t *j = json_object();
+    int bad = !j;
+    for (size_t i = 0; !bad && i < s->n_prompts * s->per_prompt; i++) {
+        stem(s->prompt[i / s->per_prompt], i + 1, name);
+        bad = json_object_set_new(j, name, json_string(s->plain[i / s->per_prompt])) != 0;
+    }
+    char *text = bad ? NULL : json_dumps(j, JSON_INDENT(2));
+    json_decref(j);
+    if (!text) return err_set(e, ERR_NOMEM, "out of memory for prompts.json");
+    snprintf(path, sizeof path, "%s/prompts.json", s->dir);
+    enum code rc = file_write(path, text, strlen(text), e);
+    free(text);
+    return rc;
+}
+
+enum code sheet_check(const struct sheet *s, struct err *e)
+{
+    char path[4300];
+    if (!s->is_evaluation) return OK;
+    snprintf(path, sizeof path, "%s/" SAMPLES, s->dir);
+    DIR *d = opendir(path);
+    int found = 0;
+    for (struct dirent *f; d && (f = readdir(d));)
+        found |= strcmp(f->d_name, ".") != 0 && strcmp(f->d_name, "..") != 0;
+    if (d) closedir(d);
+    return found ? err_set(e, ERR_EXISTS,
+                           "%s has files already, and an evaluation counts what is there; choose "
+                           "another --out",
+                           path)
+                 : OK;
+}
+
+enum code sheet_write(const struct sheet *s, struct objects *store, struct err *e)
 {
     struct image sheet = {0};
     char path[4300];
-    enum code rc = file_make_dirs(dir, e);
-    for (size_t i = 0; !rc && i < n_prompts * per_prompt; i++) {
+    snprintf(path, sizeof path, "%s%s", s->dir, s->is_evaluation ? "/" SAMPLES : "");
+    enum code rc = file_make_dirs(path, e);
+    for (size_t i = 0; !rc && i < s->n_prompts * s->per_prompt; i++) {
         struct image im = {0};
-        size_t row = i / per_prompt, column = i % per_prompt;
-        rc = one(dir, store, prompt[row], i + 1, picture[i], &im, e);
-        if (!rc && !sheet.rgb) rc = sheet_room(&sheet, &im, n_prompts, per_prompt, e);
+        size_t row = i / s->per_prompt, column = i % s->per_prompt;
+        rc = one(s, store, i, &im, e);
+        if (!rc && !sheet.rgb) rc = sheet_room(&sheet, &im, s->n_prompts, s->per_prompt, e);
         if (!rc)
             paste(&sheet, &im, GAP + (int)column * (im.w + GAP), GAP + (int)row * (im.h + GAP));
         image_fini(&im);
     }
-    snprintf(path, sizeof path, "%s/sheet.png", dir);
+    snprintf(path, sizeof path, "%s/sheet.png", s->dir);
     if (!rc && sheet.rgb) rc = image_write_png(path, &sheet, NULL, e);
+    if (!rc && s->is_evaluation) rc = prompts_write(s, e);
     image_fini(&sheet);
     return rc;
 }

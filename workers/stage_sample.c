@@ -4,8 +4,8 @@
 #include "workers/stage.h"
 
 #include "pipeline/data/image.h"
+#include "pipeline/data/picture_text.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@ struct drawing {
     const struct msg_stage *s;
     struct settings settings;
     struct strs prompts;
-    const char *negative;
+    const char *negative, *name; /* name: the lineage's */
     int per_prompt;
     uint64_t seed;
     struct lineage lineage;
@@ -31,12 +31,14 @@ static enum code what_to_draw(struct drawing *d, const struct message *request, 
     if (request->kind == MSG_learn) {
         d->prompts = request->learn.preview_prompts;
         d->seed = request->learn.seed;
+        d->name = request->learn.lineage;
         settings = request->learn.settings;
     } else {
         d->prompts = request->sample.prompts;
         d->negative = request->sample.negative;
         d->per_prompt = (int)request->sample.per_prompt;
         d->seed = request->sample.seed;
+        d->name = request->sample.lineage;
         settings = request->sample.settings;
     }
     enum code rc = settings_parse(&d->settings, settings, e);
@@ -74,22 +76,51 @@ static void drawing_close(struct drawing *d)
     free(d->ids);
 }
 
-/* The text chunk that other programs read, and ours. */
+/* The last part of the base model's path: what people call it. */
+static const char *model_name(const struct group *g)
+{
+    const char *slash = strrchr(g->model_path, '/');
+    return slash && slash[1] ? slash + 1 : g->model_path;
+}
+
+/* The texts that other programs read, and ours. */
 static enum code encode_picture(const struct drawing *d, int i, const uint8_t *rgb,
                                 struct bytes *png, struct err *e)
 {
-    char parameters[4600], commit[HASH_TEXT], base[HASH_TEXT];
-    snprintf(parameters, sizeof parameters,
-             "%s\nNegative prompt: %s\nSteps: %" PRId64
-             ", Sampler: DDIM, CFG scale: %g, Seed: %" PRIu64 ", Size: %dx%d, "
-             "Model hash: %.10s, Version: engram",
-             d->prompts.v[i / d->per_prompt], d->negative, d->settings.sample_steps,
-             d->settings.sample_guidance, d->seed, d->side, d->side,
-             hash_text(d->g->model->hash, base));
-    hash_text(d->s->commit, commit);
-    const char *text[] = {"parameters", parameters, "engram.commit", commit, NULL};
+    char commit[HASH_TEXT] = "", base[HASH_TEXT];
+    const char *token[PROTO_CHAIN];
+    const struct settings *s = &d->settings;
+    const struct solver_kind *solver = solver_kind_at(s->sample_sampler);
+    struct picture_facts f = {.prompt = d->prompts.v[i / d->per_prompt],
+                              .negative = d->negative,
+                              .setting = solver->name,
+                              .sampler = solver->label,
+                              .steps = s->sample_steps,
+                              .guidance = s->sample_guidance,
+                              .eta = s->sample_eta,
+                              .seed = d->seed,
+                              .index = (uint32_t)i,
+                              .w = d->side,
+                              .h = d->side,
+                              .model = model_name(d->g),
+                              .base = hash_text(d->g->model->hash, base),
+                              .commit = commit,
+                              .lineage = d->name,
+                              .token = token,
+                              .n_tokens = d->lineage.n};
+    struct text parameters = {0}, json = {0};
+    for (int k = 0; k < d->lineage.n; k++) token[k] = d->lineage.token[k];
+    if (!hash_is_zero(d->lineage.head)) hash_text(d->lineage.head, commit);
+    picture_text_parameters(&f, &parameters);
+    enum code rc = picture_text_json(&f, &json, e);
+    if (!rc && (!text_ok(&parameters) || !text_ok(&json)))
+        rc = err_set(e, ERR_NOMEM, "out of memory for a picture's texts");
+    const char *text[] = {"parameters", parameters.s, "engram", json.s, NULL};
     struct image im = {.rgb = (uint8_t *)(uintptr_t)rgb, .w = d->side, .h = d->side};
-    return image_encode_png(&im, text, png, e);
+    if (!rc) rc = image_encode_png(&im, text, png, e);
+    text_fini(&parameters);
+    text_fini(&json);
+    return rc;
 }
 
 static enum code draw(struct drawing *d, int i, uint8_t *rgb, struct hash *out, struct err *e)

@@ -41,7 +41,7 @@ enum code image_resize(struct image *im, int w, int h, struct err *e);
 enum code image_square(struct image *im, int side, struct err *e);
 void image_flip(struct image *im);                        /* left-right */
 
-/* text: keyword, value, keyword, value, NULL (iTXt); may be NULL. Same bytes for same input. */
+/* text: keyword, value, keyword, value, NULL (UTF-8; tEXt where Latin-1 will do, else iTXt); may be NULL. Same bytes for same input. */
 enum code image_write_png(const char *path, const struct image *im, const char *const *text, struct err *e);
 struct bytes;
 enum code image_encode_png(const struct image *im, const char *const *text, struct bytes *out, struct err *e);

@@ -2,6 +2,7 @@
  * Writing: the same bytes for the same pixels and texts; no time, no software name.
  *
  * setjmp is entered in image_png_decode and image_encode_png; what must survive a jump lies in struct stream. */
+#include "base/arena.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "pipeline/data/codec.h"
@@ -21,6 +22,7 @@ struct stream {
     size_t bytes, at;
     uint8_t **rows;  /* reading: owned */
     struct text out; /* writing: owned */
+    char *latin1;    /* writing: owned, a text on its way */
 };
 
 _Noreturn static void fail(struct stream *s, enum code code)
@@ -170,17 +172,45 @@ static char *not_const(const char *s)
     return u.out;
 }
 
+/* UTF-8 as Latin-1 into out (as long as the text), or 0 if a character has no place there. Control characters but the line
+ * feed have none: the standard keeps them out of tEXt. */
+static int to_latin1(const char *text, char *out)
+{
+    for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
+        unsigned c = *s;
+        if ((c == 0xc2 || c == 0xc3) && (s[1] & 0xc0) == 0x80) c = (c & 3) << 6 | (*++s & 0x3f);
+        else if (c >= 0x80) return 0;
+        if ((c < 0x20 && c != '\n') || (c >= 0x7f && c < 0xa0)) return 0;
+        *out++ = (char)c;
+    }
+    *out = 0;
+    return 1;
+}
+
+/* tEXt where Latin-1 has all characters, else iTXt: as Pillow writes, so that programs which read only tEXt find it. */
+static void text_set(struct stream *s, const char *keyword, const char *text)
+{
+    char *latin1 = mem_alloc(strlen(text) + 1, 1);
+    if (!latin1) fail(s, err_set(s->e, ERR_NOMEM, "out of memory writing a PNG"));
+    png_text t = {.key = not_const(keyword), .lang = not_const(""), .lang_key = not_const("")};
+    if (to_latin1(text, latin1)) {
+        t.compression = PNG_TEXT_COMPRESSION_NONE;
+        t.text = latin1;
+        t.text_length = strlen(latin1);
+    } else {
+        t.compression = PNG_ITXT_COMPRESSION_NONE;
+        t.text = not_const(text);
+        t.itxt_length = strlen(text);
+    }
+    s->latin1 = latin1; /* freed with the stream if libpng jumps */
+    png_set_text(s->png, s->info, &t, 1);
+    s->latin1 = NULL;
+    free(latin1);
+}
+
 static void texts_set(struct stream *s, const char *const *text)
 {
-    for (; text && text[0] && text[1]; text += 2) {
-        png_text t = {.compression = PNG_ITXT_COMPRESSION_NONE,
-                      .key = not_const(text[0]),
-                      .text = not_const(text[1]),
-                      .itxt_length = strlen(text[1]),
-                      .lang = not_const(""),
-                      .lang_key = not_const("")};
-        png_set_text(s->png, s->info, &t, 1);
-    }
+    for (; text && text[0] && text[1]; text += 2) text_set(s, text[0], text[1]);
 }
 
 static void encode(struct stream *s, const struct image *im, const char *const *text)
@@ -210,6 +240,7 @@ enum code image_encode_png(const struct image *im, const char *const *text, stru
     else if (!setjmp(png_jmpbuf(s->png))) encode(s, im, text);
     enum code rc = s->code;
     png_destroy_write_struct(&s->png, &s->info);
+    free(s->latin1);
     if (rc) text_fini(&s->out);
     else *out = (struct bytes){(uint8_t *)s->out.s, s->out.n};
     free(s);

@@ -329,8 +329,9 @@ size_t sampler_bytes(const struct base_model *m, int height, int width, int n_ex
 {
     struct sampler s;
     sampler_size(&s, m, NULL, height, width, n_extra);
-    return sizeof(float) * (m->kv.n_weights + (size_t)n_extra * (size_t)m->text.hidden +
-                            states_count(&s) + 3 * s.n + (size_t)m->unet.channels[0]);
+    return sizeof(float) *
+           (m->kv.n_weights + (size_t)n_extra * (size_t)m->text.hidden + states_count(&s) +
+            (4 + SOLVER_HISTORY) * s.n + (size_t)m->unet.channels[0]);
 }
 
 /* A run without guidance opens one graph more, of one half, beside the one that sampler_make opens. */

@@ -53,6 +53,23 @@ done
 run engram sample --lineage pets --commit 1 --out "$out/x" "a <mug> cup"
 like "$status $stderr" "3 engram: pets has not learned <mug>*" "a token that was learned later is not known then"
 
+# Other samplers, prompts from a file with placeholders, and the layout that CustomConcept101's evaluate.py reads.
+printf 'photo of a {}.\n\n  {1} beside the {0} \r\n' >"$home/two.txt"
+run engram sample --lineage pets --out "$out/cc" --set sample.steps=3 --set sample.sampler=euler-a --prompts "$home/two.txt" \
+    --concept '<rex>' --concept '<mug>' --n 2 --layout customconcept101 --negative "caf\u00e9" "a <rex> on <mug> cup"
+is "$status $stdout" "0 6 pictures in $out/cc/samples, all together in $out/cc/sheet.png" "an evaluation's pictures are drawn"
+is "$(jq -c . "$out/cc/prompts.json")" '{"001-a-rex-on-mug-cup":"a dog on cup","002-a-rex-on-mug-cup":"a dog on cup","003-photo-of-a-rex-dog":"photo of a dog.","004-photo-of-a-rex-dog":"photo of a dog.","005-mug-cup-beside-the-rex-dog":"cup beside the dog","006-mug-cup-beside-the-rex-dog":"cup beside the dog"}' \
+    "every picture's name has its prompt, with class words in place of tokens"
+is "$(cd "$out/cc/samples" && printf '%s\n' *.png | sed 's/\.png$//')" "$(jq -r 'keys[]' "$out/cc/prompts.json")" "and there are no others"
+like "$(tr -d '\0' <"$out/cc/samples/003-photo-of-a-rex-dog.png")" '*tEXtparameters*photo of a <rex> dog.?Negative prompt: *Steps: 3, Sampler: Euler a, CFG scale: 7.5, Seed: 0, Size: *, Model hash: ??????????, Model: *, Version: Engram *' \
+    "a picture says how it was drawn"
+run engram sample --lineage pets --out "$out/cc" --layout customconcept101 "a dog"
+like "$status $stderr" "3 engram: $out/cc/samples has files already*choose another --out*" "its folder must be empty, for its reader counts"
+run engram sample --lineage pets --out "$out/x" --concept '<rex>' "a {} on {}"
+like "$status $stderr" '3 engram: {} in "a {} on {}" is concept number 2 of 1*' "a placeholder without a concept is refused"
+run engram sample --lineage pets --out "$out/x" --set sample.sampler=euler --set sample.eta=1 "a dog"
+like "$status $stderr" "2 engram: sample.eta = 1 with sample.sampler = euler: only ddim has an eta*" "eta where there is none is refused"
+
 run engram evaluate --lineage pets --commit 2 --set evaluate.per_prompt=1 --out "$out/report.html"
 is "$status" 0 "a lineage is measured"
 like "$stdout" "CONCEPT*CLIP-I*drift*<rex> *<mug> *" "concept by concept"

@@ -355,7 +355,9 @@ static void strangers(void)
 static void writing(void)
 {
     struct image im = {malloc(sizeof colours), W, H}, back;
-    const char *const text[] = {"prompt", "a <rex> dog, caf\xc3\xa9", "engram", "{\"v\":1}", NULL};
+    const char *const text[] = {
+        "prompt", "a <rex> dog, caf\xc3\xa9", "json", "{\"v\":\"\xe7\x8c\xab\"}", "tab", "a\tb",
+        NULL};
     struct bytes a, b;
     struct err e;
     char path[300];
@@ -363,8 +365,12 @@ static void writing(void)
     is_code(image_encode_png(&im, text, &a, &e), OK, &e, "a PNG is written");
     is_code(image_encode_png(&im, text, &b, &e), OK, &e, "and again");
     ok(a.n == b.n && !memcmp(a.data, b.data, a.n), "with the same bytes");
-    ok(memmem(a.data, a.n, "iTXtprompt\0\0\0\0\0a <rex> dog, caf\xc3\xa9", 33) != NULL,
-       "its text is iTXt in UTF-8");
+    ok(memmem(a.data, a.n, "tEXtprompt\0a <rex> dog, caf\xe9", 28) != NULL,
+       "a text that Latin-1 can hold is tEXt");
+    ok(memmem(a.data, a.n, "iTXtjson\0\0\0\0\0{\"v\":\"\xe7\x8c\xab\"}", 24) != NULL,
+       "another is iTXt in UTF-8");
+    ok(memmem(a.data, a.n, "iTXttab\0\0\0\0\0a\tb", 15) != NULL,
+       "control characters have no place in tEXt");
     free(b.data);
     ok(apart(a, colours, W, H, NULL, "a.png") == 0, "and reads back as it was");
     snprintf(path, sizeof path, "%s/a.jpg", tap_folder());
