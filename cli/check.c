@@ -1,12 +1,12 @@
 /* check.c - `engram check`: everything that learn would refuse, without a coordinator. */
 #include "cli/caption.h"
+#include "cli/check_base.h"
 #include "cli/check_delta.h"
 #include "cli/cli.h"
 
 #include "base/file.h"
 #include "base/text.h"
 #include "pipeline/data/concept.h"
-#include "pipeline/model/base_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,36 +47,6 @@ static void print_concept(const char *dir, const struct concept *c)
                info->rotated ? " turned upright" : "", info->had_alpha ? " alpha on white" : "",
                caption_source_name(c->image[i].caption_source), c->image[i].caption);
     }
-}
-
-/* A base model opens and holds numbers only, or says why not. */
-static int check_base(const char *dir)
-{
-    struct err e = {0};
-    struct base_model *m;
-    char hash[HASH_TEXT];
-    if (base_model_open(&m, dir, &e)) return cli_fail(&e);
-    if (base_model_check(m, &e)) {
-        err_context(&e, "%s", dir);
-        base_model_close(m);
-        return cli_fail(&e);
-    }
-    int side = m->unet.sample_size * vae_factor(&m->vae);
-    hash_text(m->hash, hash);
-    const char *predicts = m->schedule.config.prediction == PREDICT_V ? "v" : "epsilon";
-    json_t *j = json_pack("{s:s,s:s,s:i,s:I,s:i,s:i,s:s,s:s,s:s}", "folder", dir, "base", hash,
-                          "side", side, "neurons", (json_int_t)m->kv.n_weights, "text_width",
-                          m->text.hidden, "prompt_tokens", tokenizer_length(m->tokenizer), "layout",
-                          m->layout, "predicts", predicts, "predicts_by", m->prediction_by);
-    if (!cli.json)
-        printf("%s: base model %.12s, %dx%d pictures, %zu neurons in %d matrices, prompts of %d "
-               "tokens\n",
-               dir, hash, side, side, m->kv.n_weights, m->kv.n, tokenizer_length(m->tokenizer));
-    if (!cli.json) printf("  %s; predicts %s (%s)\n", m->layout, predicts, m->prediction_by);
-    base_model_close(m);
-    if (cli.json) return cli_print(j);
-    json_decref(j);
-    return 0;
 }
 
 /* Captions that somebody was asked for, put where a person can read and mend them: x.txt beside x.jpg. */

@@ -3,11 +3,11 @@
  */
 #include "cli/caption.h"
 #include "cli/cli.h"
+#include "cli/fit.h"
 #include "cli/progress.h"
 
 #include "pipeline/data/concept.h"
 #include "pipeline/method/method.h"
-#include "pipeline/model/base_model.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,6 +25,7 @@ struct learning {
     const char *settings_json;
     struct concept concept;
     struct lineage_row row;
+    struct commit_rows commits;
     struct problems problems;
     struct arena arena;
 };
@@ -55,44 +56,41 @@ static void check_queue(struct learning *l)
 static void check_lineage(struct learning *l)
 {
     struct err e = {0};
-    struct commit_rows commits;
     enum code rc = cli_lineage(l->lineage, &l->arena, &l->row, &e);
-    if (!rc) rc = cli_commits(l->lineage, &l->arena, &commits, &e);
+    if (!rc) rc = cli_commits(l->lineage, &l->arena, &l->commits, &e);
     if (rc) {
         problems_add(&l->problems, rc, "%s", e.text);
         return;
     }
-    for (size_t i = 0; i < commits.n; i++)
-        if (!strcmp(commits.v[i].token, l->concept.token))
+    for (size_t i = 0; i < l->commits.n; i++)
+        if (!strcmp(l->commits.v[i].token, l->concept.token))
             problems_add(
                 &l->problems, ERR_EXISTS,
                 "token %s is taken in lineage %s (commit %" PRIu64 ", \"%s\"); choose another",
-                l->concept.token, l->lineage, commits.v[i].number, commits.v[i].class_word);
+                l->concept.token, l->lineage, l->commits.v[i].number, l->commits.v[i].class_word);
     check_queue(l);
 }
 
-/* Captions must fit the text encoder, or masks and training would silently see a cut text. */
-static void check_captions(struct learning *l)
+/* Captions and previews must fit the text encoder, or masks, training and pictures would silently see a cut text. */
+static void check_texts(struct learning *l)
 {
     struct err e = {0};
+    char what[4200];
     struct tokenizer *k;
     if (!l->row.base_path) return;
-    if (base_model_tokenizer_open(&k, l->row.base_path, &e)) {
+    if (fit_open(&k, l->row.base_path, &l->commits, l->concept.token, &e)) {
         problems_add(&l->problems, e.code, "base model of %s: %s", l->lineage, e.text);
         return;
     }
-    int length = tokenizer_length(k);
-    int32_t *ids = arena_alloc(&l->arena, (size_t)length * sizeof *ids);
-    for (int i = 0; ids && i < l->concept.n; i++) {
-        struct encoded enc;
-        if (tokenizer_encode(k, l->concept.image[i].caption, ids, length, &enc, &e))
-            problems_add(&l->problems, e.code, "caption of %s: %s", l->concept.image[i].path,
-                         e.text);
-        else if (enc.n_full > length)
-            problems_add(&l->problems, ERR_INPUT,
-                         "caption of %s has %d tokens with start and end; the text encoder reads "
-                         "%d: shorten it",
-                         l->concept.image[i].path, enc.n_full, length);
+    for (int i = 0; i < l->concept.n; i++) {
+        snprintf(what, sizeof what, "caption of %s", l->concept.image[i].path);
+        if (fit_check(k, l->concept.image[i].caption, what, &e))
+            problems_add(&l->problems, e.code, "%s", e.text);
+    }
+    for (size_t i = 0; i < l->preview.n; i++) {
+        snprintf(what, sizeof what, "preview \"%.60s\"", l->preview.v[i]);
+        if (fit_check(k, l->preview.v[i], what, &e))
+            problems_add(&l->problems, e.code, "%s", e.text);
     }
     tokenizer_close(k);
 }
@@ -126,7 +124,7 @@ static void check(struct learning *l)
         problems_add(&l->problems, e.code, "%s", e.text);
     caption_close(&asked);
     check_lineage(l);
-    check_captions(l);
+    check_texts(l);
     for (int i = 0; i < l->concept.n && !l->problems.n; i++) say_caption(l, i);
 }
 

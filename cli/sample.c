@@ -1,5 +1,6 @@
 /* sample.c - `engram sample`: pictures of prompts with a lineage's concepts. */
 #include "cli/cli.h"
+#include "cli/fit.h"
 #include "cli/progress.h"
 #include "cli/prompts.h"
 #include "cli/sheet.h"
@@ -53,6 +54,23 @@ static enum code check_tokens(const struct sampling *s, const char *prompt,
     return rc;
 }
 
+static enum code check_lengths(const struct sampling *s, const struct prompt_list *prompts,
+                               const struct commit_rows *known, struct arena *a, struct err *e)
+{
+    struct lineage_row row;
+    struct tokenizer *t = NULL;
+    char what[100];
+    enum code rc = cli_lineage(s->lineage, a, &row, e);
+    if (!rc) rc = fit_open(&t, row.base_path, known, NULL, e);
+    for (size_t i = 0; !rc && i < prompts->n; i++) {
+        snprintf(what, sizeof what, "prompt \"%.60s\"", prompts->drawn[i]);
+        rc = fit_check(t, prompts->drawn[i], what, e);
+    }
+    if (!rc) rc = fit_check(t, s->negative, "the negative prompt", e);
+    tokenizer_close(t);
+    return rc;
+}
+
 /* All prompts, filled in and checked against what the lineage knew at `commit`. */
 static enum code gather_prompts(const struct sampling *s, const struct words *given,
                                 struct hash commit, struct arena *a, struct prompt_list *out,
@@ -66,7 +84,7 @@ static enum code gather_prompts(const struct sampling *s, const struct words *gi
     if (!rc && s->prompts) rc = prompts_read(out, s->prompts, a, e);
     if (!rc) rc = prompts_fill(out, &s->concepts, &known, a, e);
     for (size_t i = 0; !rc && i < out->n; i++) rc = check_tokens(s, out->drawn[i], &known, e);
-    return rc;
+    return rc ? rc : check_lengths(s, out, &known, a, e);
 }
 
 static enum code submit(const struct sampling *s, const struct words *given,

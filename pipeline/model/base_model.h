@@ -58,5 +58,6 @@ struct clip_model {
 };
 enum code clip_model_open(struct clip_model **m, const char *dir, struct err *e);
 void clip_model_close(struct clip_model *m);
+enum code clip_model_check(struct clip_model *m, struct err *e);       /* as base_model_check */
 
 #endif

@@ -41,3 +41,14 @@ enum code base_model_check(struct base_model *m, struct err *e)
     if (!rc) rc = weights_check(m->vae_weights, e);
     return rc ? rc : weights_check(m->text_weights, e);
 }
+
+enum code clip_model_check(struct clip_model *m, struct err *e)
+{
+    struct cost ignored = {0};
+    enum code rc;
+    weights_sketch(m->weights, 1);
+    rc = clip_image_cost(m, kernels_cpu(), NULL, &ignored, e);
+    if (!rc) rc = clip_text_cost(m, kernels_cpu(), NULL, &ignored, e);
+    weights_sketch(m->weights, 0);
+    return rc ? rc : weights_check(m->weights, e);
+}

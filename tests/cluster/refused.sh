@@ -50,6 +50,10 @@ learn 3 "*bare holds no PNG, JPEG or WebP image*" "a folder without images" bare
 learn 3 "*nowhere: No such file or directory" "a folder that is not there" nowhere
 folder long && printf 'a dog%.0s on a very long walk' {1..20} >"$work/long/1.txt"
 learn 3 "caption of *long/1.png has * tokens*reads 32*" "a caption that the text encoder cannot read whole" long
+long=$(printf 'a dog%.0s on a very long walk ' {1..20})
+refuses 3 'prompt "a dog on a very long walk*" has * tokens*reads 32*' "a prompt that the text encoder cannot read whole" sample --lineage pets "$long"
+refuses 3 'the negative prompt has * tokens*reads 32*' "a negative prompt likewise" sample --lineage pets --negative "$long" "a <rex> dog"
+folder peek && learn 3 'preview "a dog on*" has * tokens*reads 32*' "a preview likewise" peek --preview "$long"
 folder small && learn 3 'token "REX"*' "a malformed token" small --token REX
 learn 3 'token "<>"*' "an empty token" small --token '<>'
 learn 3 "token <rex> is taken in lineage pets (commit 1*" "a token that is learned" small --token '<rex>'
@@ -81,6 +85,13 @@ spoil && sed -i 's/"UNet2DConditionModel"/"SomethingElse"/; s/"StableDiffusionPi
     create "*model_index.json*StableDiffusionXLPipeline*" "a base of another family"
 spoil && mv "$work/base/unet/diffusion_pytorch_model.safetensors" "$work/base/unet/diffusion_pytorch_model.bin" &&
     create "*unet*" "a base with pickled weights"
+spoil && rm "$work/base/tokenizer/merges.txt" && create "*tokenizer/merges.txt, which is missing" "a base whose tokenizer has no merges"
+rm -rf "$work/base" && cp -r tests/golden/ragged/model "$work/base" && rm "$work/base/unet/diffusion_pytorch_model-00002-of-00004.safetensors" &&
+    create "*shard diffusion_pytorch_model-00002-of-00004.safetensors is missing*" "a base without one of its shards"
+xl='{"conditioner.embedders.1.model.ln_final.bias":{"dtype":"F16","shape":[],"data_offsets":[0,2]}}'
+printf "\\x$(printf %x ${#xl})\\0\\0\\0\\0\\0\\0\\0%s\\0\\0" "$xl" >"$work/xl.safetensors"
+refuses 3 "*xl.safetensors: a Stable Diffusion XL checkpoint; Engram runs*" "a single file of another family" \
+    lineage create other --base "$work/xl.safetensors"
 printf 'PK\003\004junk' >"$work/sd.ckpt"
 refuses 3 "*sd.ckpt*" "a checkpoint that is one pickled file" lineage create other --base "$work/sd.ckpt"
 refuses 3 "base model *nowhere*No such file*" "a base that is not there" lineage create other --base "$work/nowhere"

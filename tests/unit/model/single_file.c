@@ -411,6 +411,10 @@ static void checks_shapes(void)
     is_code(base_model_check(m, &e), ERR_INPUT, &e, "it is refused");
     says(e, "attn2.to_k.weight is missing", "by name");
     base_model_close(m);
+    struct clip_model *c;
+    is_code(clip_model_open(&c, "tests/golden/classic/model/clip", &e), OK, &e, "a CLIP opens");
+    is_code(clip_model_check(c, &e), OK, &e, "and is checked likewise");
+    clip_model_close(c);
 }
 
 static void survives_no_memory(void)

@@ -1,0 +1,40 @@
+/* fit.c - texts are counted before anything is submitted. */
+#include "cli/fit.h"
+
+#include "base/arena.h"
+#include "pipeline/model/base_model.h"
+
+#include <stdlib.h>
+
+enum code fit_open(struct tokenizer **out, const char *path, const struct commit_rows *commits,
+                   const char *token, struct err *e)
+{
+    struct tokenizer *t;
+    int32_t id;
+    enum code rc = base_model_tokenizer_open(&t, path, e);
+    *out = NULL;
+    for (size_t i = 0; !rc && i < commits->n; i++)
+        rc = tokenizer_add(t, commits->v[i].token, &id, e);
+    if (rc) {
+        tokenizer_close(t);
+        return rc;
+    }
+    if (token) tokenizer_add(t, token, &id, NULL); /* what is wrong with it is said elsewhere */
+    *out = t;
+    return OK;
+}
+
+enum code fit_check(const struct tokenizer *t, const char *text, const char *what, struct err *e)
+{
+    struct encoded x = {0};
+    int length = tokenizer_length(t);
+    int32_t *ids = mem_alloc((size_t)length, sizeof *ids);
+    enum code rc = ids ? tokenizer_encode(t, text, ids, length, &x, e)
+                       : err_set(e, ERR_NOMEM, "out of memory for a text");
+    free(ids);
+    if (rc) return err_context(e, "%s", what);
+    if (x.n_full <= length) return OK;
+    return err_set(e, ERR_INPUT,
+                   "%s has %d tokens with start and end; the text encoder reads %d: shorten it",
+                   what, x.n_full, length);
+}
