@@ -108,10 +108,12 @@ ALL_LDFLAGS = $(SAN_FLAGS) $(SAN_LINK_$(SAN_FLAVOUR)) -Wl,--as-needed $(LDFLAGS)
 
 # Whether a*b+c is rounded once or twice must not be the compiler's mood where results are promised to the byte: no
 # contraction anywhere; hot kernels name the multiply-adds they want. Never fast-math, never -march=native (a build must
-# run on the machine next door).
+# run on the machine next door): where CPU_ARCH is x86-64-v3, the kernels are there for v4, too, and chosen at run time.
+CPU_V4 := $(if $(filter x86-64-v3,$(CPU_ARCH)),$(B)/obj/pipeline/tensor/cpu-v4.o)
 in_width = $(filter base/% proto/% coordinator/% pipeline/neurons/%,$1)
 room_flags = $(if $(in_width),$(WARN_WIDTH)) $(if $(filter pipeline/tensor/%,$1),$(WARN_FLOAT)) \
-	$(if $(filter pipeline/tensor/cpu/%,$1),$(CPU_ARCH:%=-march=%) -Wno-psabi) -ffp-contract=off \
+	$(if $(filter pipeline/tensor/cpu/%,$1),$(if $2,-march=x86-64-$2 -DCPU_TABLE=cpu_table_$2,$(CPU_ARCH:%=-march=%)) -Wno-psabi) \
+	$(if $(filter pipeline/tensor/kernels.c,$1),$(CPU_V4:%=-DCPU_HAS_V4)) -ffp-contract=off \
 	$(if $(filter workers/% tests/%,$1),$(MPI_CFLAGS)) \
 	$(if $(filter pipeline/tensor/cuda/%,$1),$(CUDA_HOME:%=-isystem %/include)) $(if $(WERROR),-Werror)
 NVCC_FLAGS = -std=c++17 -O3 -I. -Xcompiler -Wall $(if $(WERROR),-Xcompiler -Werror) \
@@ -123,9 +125,12 @@ $(B)/flags: FORCE
 	@mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(CPU_ARCH))' >$@.new; \
 	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
+compile = $(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(call room_flags,$<,$1) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@.$$$$ && mv $@.$$$$ $@
 $(B)/obj/%.o: %.c $(B)/flags | $(DEPS_STAMP)
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(call room_flags,$<) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@.$$$$ && mv $@.$$$$ $@
+	$(call compile)
+$(B)/obj/%.v4.o: %.c $(B)/flags | $(DEPS_STAMP) ; $(call compile,v4)
+$(CPU_V4): $(patsubst %.c,$(B)/obj/%.v4.o,$(filter pipeline/tensor/cpu/%.c,$(TREE))) ; $(Q)$(LD) -r $^ -o $@.new && objcopy --keep-global-symbol=cpu_table_v4 $@.new $@
 
 $(B)/obj/%.cu.o: %.cu $(B)/flags | $(DEPS_STAMP)
 	$(call say,NVCC,$<)
@@ -136,7 +141,7 @@ $(call object,$(EMBEDDED)): $(B)/obj/%.o: %
 	$(Q)mkdir -p $(@D) && $(LD) -r -b binary -z noexecstack $< -o $@
 
 define ROOM_RULE
-$(B)/lib$1.a: $(call object,$(call room_sources,$1))
+$(B)/lib$1.a: $(call object,$(call room_sources,$1)) $(if $(filter pipeline,$1),$(CPU_V4))
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@.$$$$$$$$ && $$(AR) rcs $$@.$$$$$$$$ $$^ && mv $$@.$$$$$$$$ $$@
 endef
@@ -220,7 +225,7 @@ fmt: ## clang-format on every .c and .cu; F="a.c b.h" on these
 
 info: ## what was found, where, and what is off
 	@echo "flavour   $(FLAVOUR) in $(B), programs in $(BIN): $(notdir $(PROGRAMS))"
-	@echo "compiler  $(CC) $(CFLAGS) $(CPU_ARCH:%=, kernels for %)"
+	@echo "compiler  $(CC) $(CFLAGS) $(CPU_ARCH:%=, kernels for %)$(CPU_V4:%= and x86-64-v4)"
 	@echo "MPI       $(or $(MPI),off: no $(MPICC) on PATH; engram-worker is not built and tests/comm is skipped)"
 	@echo "CUDA      $(if $(USE_CUDA),$(CUDA_FOUND) for sm_$(CUDA_ARCH),off: $(if $(SAN),not with SAN,$(if $(filter \
 		0,$(CUDA)),CUDA=0,$(if $(CUDA_FOUND),no .cu file in this tree,no nvcc on PATH or in CUDA_HOME))))"
@@ -235,13 +240,10 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	for d in slurm examples/storybook/model; do [ ! -d $$d ] || cp -r $$d $(DESTDIR)$(PREFIX)/share/engram/; done
 
-deps: ## checks for the Debian packages, installs what is missing
-	@.ci/deps
+deps: ; @.ci/deps ## checks for the Debian packages, installs what is missing
 
-clean: ## removes this flavour
-	rm -rf $(B) $(PROGRAMS)
+clean: ; rm -rf $(B) $(PROGRAMS) ## removes this flavour
 
-print-%:
-	@echo '$* = $($*)'
+print-%: ; @echo '$* = $($*)'
 
--include $(patsubst %.o,%.d,$(call object,$(filter %.c %.cu,$(TREE))))
+-include $(patsubst %.o,%.d,$(call object,$(filter %.c %.cu,$(TREE)))) $(wildcard $(B)/obj/pipeline/tensor/cpu/*.d)

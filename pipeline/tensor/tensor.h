@@ -172,6 +172,8 @@ void exec_close(struct exec *x);
 /* Backends. kernels_check wraps the cpu table: outputs filled with NaN before each node, sentinels around every
  * buffer, inputs compared before and after, dead buffers poisoned. A mistake is ERR_INTERNAL naming the node. */
 const struct kernels *kernels_cpu(void);
+const struct kernels *kernels_cpu_at(int i);                /* those this machine can run, plainest first, NULL behind the
+                                                             * last, which is kernels_cpu; all give the same bytes */
 const struct kernels *kernels_check(void);
 const struct kernels *kernels_cuda(void);                   /* NULL: not in this build, or no device */
 

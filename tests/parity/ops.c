@@ -1,11 +1,12 @@
 /* ops.c - every operator of ops.def against float64, on every backend of this machine that computes on the host.
  *
  * One table of trials, one or more per operator (an operator without one fails the suite). Each trial is a node built
- * by graph_add and run through plan and exec, and is asked five questions:
+ * by graph_add and run through plan and exec, and is asked six questions:
  *
  *     agrees     cpu is within absolute + relative * |want| of support/reference.c
  *     checks     the check backend finds nothing and gives the same bytes
  *     threads    1, 2 and 3 threads give the same bytes
+ *     levels     every instruction set that this machine has kernels for gives the same bytes
  *     samples    a batch is the bytes of its samples run alone (or, for gradients of weights, their sum in order)
  *     nan        a NaN among the inputs is not lost
  *
@@ -164,7 +165,7 @@ close:
     return rc;
 }
 
-/* ---- the five questions ---- */
+/* ---- the six questions ---- */
 
 static const char *describe(const struct trial *t, char *out, size_t room)
 {
@@ -247,6 +248,19 @@ static void threads(const struct trial *t, const struct data *d, const char *nam
                         : "three threads give the same bytes");
     }
     parallel_start(2);
+}
+
+static void levels(const struct trial *t, const struct data *d, const char *name)
+{
+    const struct kernels *k;
+    for (int i = 0; (k = kernels_cpu_at(i)) && k != kernels_cpu(); i++) {
+        struct err e = {0};
+        struct shape shape[NODE_OUTPUTS];
+        float *out[NODE_OUTPUTS] = {0};
+        if (run_node(t, k, (void *const *)d->value, shape, out, &e))
+            ok(0, "%s on instruction set %d: %s", name, i, e.text);
+        else same(d, out, name, "a plainer instruction set gives the same bytes");
+    }
 }
 
 /* The trial for one sample: shapes of the inputs and what attributes know of the batch. */
@@ -415,6 +429,7 @@ static void try(const struct trial *t, uint64_t number)
         agrees(t, &d, name);
         checks(t, &d, name);
         threads(t, &d, name);
+        levels(t, &d, name);
         samples(t, &d, name);
         nan_stays(t, &d, name);
         reference_slopes(&r, number, name);
@@ -705,6 +720,8 @@ int main(void)
 {
     seed = tap_seed(20261123);
     parallel_start(2);
+    if (kernels_cpu_at(0) == kernels_cpu())
+        skip("this machine has kernels for one only", "instruction sets give the same bytes");
     products();
     convolutions();
     norms();

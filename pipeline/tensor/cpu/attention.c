@@ -29,42 +29,43 @@ struct attention {
     size_t scratch;
 };
 
-/* row[0..width) of scores becomes exp(scale score - m), zero from `end` on; width is a multiple of 8. Returns the sum;
+/* row[0..width) of scores becomes exp(scale score - m), zero from `end` on; width is a multiple of 16. Returns the sum;
  * *m goes from the largest seen before to the largest seen now. */
 static float softmax_row(float *row, int64_t width, int64_t end, float scale, float *m)
 {
-    int64_t whole = end / 8 * 8, s;
-    const v8i lane = {0, 1, 2, 3, 4, 5, 6, 7};
-    v8i last = lane < (int32_t)(end - whole);
-    v8 most = v8_set(*m), by = v8_set(scale), sum = v8_set(0.0f);
-    for (s = 0; s < whole; s += 8) most = v8_at_least(v8_load(row + s) * by, most);
-    if (whole < end) most = v8_at_least(v8_select(last, v8_load(row + s) * by, most), most);
-    *m = v8_max(most);
-    v8 top = v8_set(*m);
-    for (s = 0; s < whole; s += 8) {
-        v8 p = v8_exp_negative(v8_fma(v8_load(row + s), by, -top));
-        v8_store(row + s, p);
-        sum += p;
+    vec most = vec_set(*m), by = vec_set(scale);
+    struct lanes sum = {0};
+    veci lane;
+    for (int i = 0; i < VECTOR; i++) lane[i] = i;
+    for (int64_t s = 0; s < end; s += VECTOR) {
+        vec x = vec_load(row + s) * by;
+        if (end - s < VECTOR) x = vec_select(lane < (int32_t)(end - s), x, most);
+        most = vec_at_least(x, most);
     }
-    if (whole < end) {
-        v8 p = v8_select(last, v8_exp_negative(v8_fma(v8_load(row + s), by, -top)), v8_set(0.0f));
-        v8_store(row + s, p);
-        sum += p;
-        s += 8;
-    }
-    for (; s < width; s += 8) v8_store(row + s, v8_set(0.0f));
-    return v8_sum(sum);
+    *m = vec_max(most);
+    vec top = vec_set(*m);
+    for (int64_t s = 0; s < width; s += LANES)
+        for (int i = 0; i < LANE_PARTS; i++) {
+            int64_t at = s + i * VECTOR;
+            vec p = vec_set(0.0f);
+            if (at < end) p = vec_exp_negative(vec_fma(vec_load(row + at), by, -top));
+            if (at < end && end - at < VECTOR)
+                p = vec_select(lane < (int32_t)(end - at), p, vec_set(0.0f));
+            vec_store(row + at, p);
+            sum.part[i] += p;
+        }
+    return lanes_sum(sum);
 }
 
 static void scale_row(float *row, int64_t n, float by)
 {
-    for (int64_t i = 0; i < n; i += 8)
-        v8_store_n(row + i, v8_load_n(row + i, n - i) * v8_set(by), n - i);
+    for (int64_t i = 0; i < n; i += VECTOR)
+        vec_store_n(row + i, vec_load_n(row + i, n - i) * vec_set(by), n - i);
 }
 
-static int64_t round8(int64_t n)
+static int64_t round16(int64_t n)
 {
-    return (n + 7) / 8 * 8;
+    return (n + 15) / 16 * 16;
 }
 
 /* How many of the keys first.. a query may see, of `keys` at most. */
@@ -107,9 +108,9 @@ static void attention_task(void *args, long t)
                                       .c_row = KEYS});
         for (int64_t i = 0; i < n; i++) {
             float before = m[i];
-            float sum = softmax_row(p + i * KEYS, round8(keys), visible(x, first + i, at, keys),
+            float sum = softmax_row(p + i * KEYS, round16(keys), visible(x, first + i, at, keys),
                                     x->scale, &m[i]);
-            float shrink = at ? v8_exp(v8_set(before - m[i]))[0] : 0.0f;
+            float shrink = at ? vec_exp(vec_set(before - m[i]))[0] : 0.0f;
             l[i] = l[i] * shrink + sum;
             if (at && shrink != 1.0f) scale_row(y + i * C, d, shrink);
         }
@@ -168,11 +169,6 @@ struct back {
     int64_t row;
 };
 
-static int64_t round16(int64_t n)
-{
-    return (n + 15) / 16 * 16;
-}
-
 static int64_t back_floats(const struct attention *x)
 {
     return 2 * QUERIES_BACK * (round16(x->keys) + 16) + 2 * cpu_product_packed(x->width, x->keys) +
@@ -201,20 +197,18 @@ static void back_rows(const struct attention *x, const struct back *b, int64_t f
 {
     for (int64_t i = 0; i < n; i++) {
         float *p = b->p + i * b->row, *dp = b->dp + i * b->row, m = -INFINITY;
-        int64_t width = round8(x->keys);
+        int64_t width = round16(x->keys);
         float sum = softmax_row(p, width, visible(x, first + i, 0, x->keys), x->scale, &m);
         scale_row(p, width, 1.0f / sum);
         if (!need_ds) continue;
-        v4d total = {0};
-        for (int64_t s = 0; s < x->keys; s += 8) {
-            v8 a = v8_load_n(p + s, x->keys - s), g = v8_load_n(dp + s, x->keys - s);
-            total += v8_low(a) * v8_low(g) + v8_high(a) * v8_high(g);
-        }
-        v8 mean = v8_set((float)((total[0] + total[2]) + (total[1] + total[3]))),
-           by = v8_set(x->scale);
-        for (int64_t s = 0; s < x->keys; s += 8)
-            v8_store_n(dp + s, v8_load(p + s) * (v8_load_n(dp + s, x->keys - s) - mean) * by,
-                       x->keys - s);
+        struct lanesd total = {0};
+        for (int64_t s = 0; s < x->keys; s += LANES)
+            total = lanes_dot(total, lanes_load_n(p + s, x->keys - s),
+                              lanes_load_n(dp + s, x->keys - s));
+        vec mean = vec_set((float)lanesd_sum(total)), by = vec_set(x->scale);
+        for (int64_t s = 0; s < x->keys; s += VECTOR)
+            vec_store_n(dp + s, vec_load(p + s) * (vec_load_n(dp + s, x->keys - s) - mean) * by,
+                        x->keys - s);
     }
 }
 

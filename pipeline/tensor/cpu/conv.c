@@ -149,14 +149,14 @@ static void conv_task(void *args, long t)
             for (int64_t g = 0; g < group; g++)
                 point(c, k, tap_of(c, k, tap + g), offset, first, rows, from + g * PRODUCT_ROWS,
                       tile_stride);
-            for (int64_t p = 0; p < columns; p += PRODUCT_COLUMNS)
+            for (int64_t p = 0; p < columns; p += PRODUCT_WIDE)
                 for (int64_t r = 0; r < rows; r += PRODUCT_ROWS) {
                     float *tile[PRODUCT_ROWS];
                     int height = (int)cpu_min(PRODUCT_ROWS, rows - r);
                     for (int q = 0; q < height; q++) tile[q] = to[r + q] + j + p;
                     cpu_product_tile(height, from + r / PRODUCT_ROWS * tile_stride, group, depth,
                                      packed + p * group * depth, tile,
-                                     (int)cpu_min(PRODUCT_COLUMNS, columns - p),
+                                     (int)cpu_min(PRODUCT_WIDE, columns - p),
                                      started ? PRODUCT_ADD : PRODUCT_SET,
                                      c->bias && !started ? c->bias + j + p : NULL);
                 }

@@ -1,18 +1,28 @@
 /* cpu.h - the CPU backend from inside: what its files offer one another.
  *
- * float32, NHWC, one pool of threads. kernels.c holds the table; every other file is one family and its twin in
- * cuda/ has the same functions in the same order. Rules that all of them keep:
+ * float32, NHWC, one pool of threads. table.c holds the table; every other file is one family and its twin in
+ * cuda/ has the same functions in the same order. All of them are compiled once for every instruction set that is worth
+ * it: on x86-64 for v3 (AVX2, FMA) and v4 (AVX-512). The copies meet in ../kernels.c only; their tables give the same
+ * bytes. Rules that all of them keep:
  *
  * 1. Work is cut by shape, never by the number of threads, and every output element is one fixed sum of its own
  *    inputs, so bytes depend neither on threads nor on the other samples of a batch.
  * 2. Sums over samples (linear_dw, linear_indexed_dw, reduce, embed_dextra) first finish one sample, then add the
  *    samples in order.
- * 3. No allocation. Scratch comes from run->workspace: shared parts first, then one part per thread.
+ * 3. Nor on the instruction set: a product is fused where simd.h says so and nowhere else, and a sum over the lanes of
+ *    registers is defined on 16 of them.
+ * 4. No allocation. Scratch comes from run->workspace: shared parts first, then one part per thread.
  */
 #ifndef TENSOR_CPU_CPU_H
 #define TENSOR_CPU_CPU_H
 
 #include "pipeline/tensor/kernels.h"
+
+/* The only name that leaves a copy of this folder (the Makefile keeps the others local), hence one for each. */
+#ifndef CPU_TABLE
+#define CPU_TABLE cpu_table
+#endif
+const struct kernels *CPU_TABLE(void);
 
 #define CPU_KERNEL(name) enum code cpu_##name(const struct run *run, struct err *e)
 #define OP(name, inputs, outputs, attr) CPU_KERNEL(name);
@@ -35,7 +45,12 @@ void cpu_select(const struct selection *s);
  *
  * An element of C is: what it starts from, plus block after block of k, each block a chain of fused multiply-adds
  * from zero in the order of k. Nothing else enters: not the tile, not the row, not the column. */
-enum { PRODUCT_ROWS = 6, PRODUCT_COLUMNS = 16, PRODUCT_K = 320 };
+enum { PRODUCT_COLUMNS = 16, PRODUCT_K = 320 };
+#ifdef __AVX512F__
+enum { PRODUCT_ROWS = 8, PRODUCT_WIDE = 48 }; /* of the largest tile; width in whole panels */
+#else
+enum { PRODUCT_ROWS = 6, PRODUCT_WIDE = 16 };
+#endif
 enum product_start {
     PRODUCT_SET,
     PRODUCT_ADD
@@ -53,8 +68,8 @@ struct product {
 };
 void cpu_product(const struct product *p);
 
-/* One tile of at most 6 rows x 16 columns with the rows of A named one by one, in segments of equal length:
- * a[segment * 6 + row]. The way convolutions use it. b is one panel of segments * length rows. */
+/* One tile of at most PRODUCT_ROWS x PRODUCT_WIDE with the rows of A named one by one, in segments of equal length:
+ * a[segment * PRODUCT_ROWS + row]. The way convolutions use it. b is panels of segments * length rows. */
 void cpu_product_tile(int rows, const float *const *a, int64_t segments, int64_t length,
                       const float *b, float *const *c, int columns, enum product_start start,
                       const float *bias);

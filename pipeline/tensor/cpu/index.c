@@ -182,14 +182,14 @@ static void upsample_dx_task(void *args, long t)
     for (int64_t x = 0; x < q->w; x++) {
         int64_t x0 = cpu_ceil(x * q->big_w, q->w), x1 = cpu_ceil((x + 1) * q->big_w, q->w);
         float *to = q->to + (t * q->w + x) * q->channels;
-        for (int64_t c = 0; c < q->channels; c += 8) {
+        for (int64_t c = 0; c < q->channels; c += VECTOR) {
             int64_t left = q->channels - c;
-            v8 sum = v8_set(0.0f);
+            vec sum = vec_set(0.0f);
             for (int64_t by = y0; by < y1; by++)
                 for (int64_t bx = x0; bx < x1; bx++)
-                    sum += v8_load_n(
+                    sum += vec_load_n(
                         q->from + ((n * q->big_h + by) * q->big_w + bx) * q->channels + c, left);
-            v8_store_n(to + c, sum, left);
+            vec_store_n(to + c, sum, left);
         }
     }
 }

@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
 enum { STRIP = 16384 }; /* floats of a strip, about: 64 KB stay in L2 between passes */
 
@@ -74,19 +75,22 @@ static struct strip strip_of(const struct norm *q, long t)
                           sum + q->channels};
 }
 
-static void store_sums(double *to, v4d low, v4d high, int64_t n)
+static void store_sums(double *to, vecd low, vecd high, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) to[i] = i < 4 ? low[i] : high[i - 4];
+    double both[VECTOR];
+    memcpy(both, &low, sizeof low);
+    memcpy(both + VECTOR / 2, &high, sizeof high);
+    memcpy(to, both, (size_t)n * sizeof *to);
 }
 
 /* Sums of x and x^2 over a strip, n channels at a time down all its pixels. */
 static inline void moments_of(const struct norm *q, struct strip s, int64_t c, int64_t n)
 {
-    v4d a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0};
+    vecd a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0};
     const float *at = q->x + s.first * q->channels + c;
     for (int64_t p = s.first; p < s.last; p++, at += q->channels) {
-        v8 x = v8_load_n(at, n);
-        v4d low = v8_low(x), high = v8_high(x);
+        vec x = vec_load_n(at, n);
+        vecd low = vec_low(x), high = vec_high(x);
         a0 += low, a1 += high;
         b0 += low * low, b1 += high * high;
     }
@@ -99,7 +103,7 @@ static void moments_task(void *args, long t)
     const struct norm *q = args;
     struct strip s = strip_of(q, t);
     int64_t c = 0;
-    for (; c + 8 <= q->channels; c += 8) moments_of(q, s, c, 8);
+    for (; c + VECTOR <= q->channels; c += VECTOR) moments_of(q, s, c, VECTOR);
     if (c < q->channels) moments_of(q, s, c, q->channels - c);
 }
 
@@ -136,9 +140,9 @@ static inline __attribute__((always_inline)) void normalise(const struct norm *q
                                                             const float *rstd, int64_t at,
                                                             int64_t c, int64_t n, const int silu)
 {
-    v8 xhat = (v8_load_n(q->x + at, n) - v8_load_n(mean + c, n)) * v8_load_n(rstd + c, n);
-    v8 z = v8_fma(xhat, v8_load_n(q->gamma + c, n), v8_load_n(q->beta + c, n));
-    v8_store_n(q->out + at, silu ? v8_silu(z) : z, n);
+    vec xhat = (vec_load_n(q->x + at, n) - vec_load_n(mean + c, n)) * vec_load_n(rstd + c, n);
+    vec z = vec_fma(xhat, vec_load_n(q->gamma + c, n), vec_load_n(q->beta + c, n));
+    vec_store_n(q->out + at, silu ? vec_silu(z) : z, n);
 }
 
 static inline __attribute__((always_inline)) void normalise_strip(const struct norm *q, long t,
@@ -148,7 +152,7 @@ static inline __attribute__((always_inline)) void normalise_strip(const struct n
     const float *mean = q->mean + s.sample * q->channels, *rstd = q->rstd + s.sample * q->channels;
     for (int64_t p = s.first; p < s.last; p++) {
         int64_t c = 0, at = p * q->channels, C = q->channels;
-        for (; c + 8 <= C; c += 8) normalise(q, mean, rstd, at + c, c, 8, silu);
+        for (; c + VECTOR <= C; c += VECTOR) normalise(q, mean, rstd, at + c, c, VECTOR, silu);
         if (c < C) normalise(q, mean, rstd, at + c, c, C - c, silu);
     }
 }
@@ -175,25 +179,25 @@ CPU_KERNEL(group_norm)
     return OK;
 }
 
-/* dxhat of eight channels of one pixel, and xhat. */
-static inline v8 norm_dxhat(const struct norm *q, const float *mean, const float *rstd, int64_t at,
-                            int64_t c, int64_t n, v8 *xhat)
+/* dxhat of a vector of channels of one pixel, and xhat. */
+static inline vec norm_dxhat(const struct norm *q, const float *mean, const float *rstd, int64_t at,
+                             int64_t c, int64_t n, vec *xhat)
 {
-    v8 gamma = v8_load_n(q->gamma + c, n), dz = v8_load_n(q->dy + at, n);
-    *xhat = (v8_load_n(q->x + at, n) - v8_load_n(mean + c, n)) * v8_load_n(rstd + c, n);
-    if (q->silu) dz *= v8_silu_slope(v8_fma(*xhat, gamma, v8_load_n(q->beta + c, n)));
+    vec gamma = vec_load_n(q->gamma + c, n), dz = vec_load_n(q->dy + at, n);
+    *xhat = (vec_load_n(q->x + at, n) - vec_load_n(mean + c, n)) * vec_load_n(rstd + c, n);
+    if (q->silu) dz *= vec_silu_slope(vec_fma(*xhat, gamma, vec_load_n(q->beta + c, n)));
     return dz * gamma;
 }
 
 static inline void slopes_of(const struct norm *q, struct strip s, int64_t c, int64_t n)
 {
     const float *mean = q->mean + s.sample * q->channels, *rstd = q->rstd + s.sample * q->channels;
-    v4d a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0};
+    vecd a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0};
     for (int64_t p = s.first; p < s.last; p++) {
-        v8 xhat, d = norm_dxhat(q, mean, rstd, p * q->channels + c, c, n, &xhat);
-        v4d low = v8_low(d), high = v8_high(d);
+        vec xhat, d = norm_dxhat(q, mean, rstd, p * q->channels + c, c, n, &xhat);
+        vecd low = vec_low(d), high = vec_high(d);
         a0 += low, a1 += high;
-        b0 += low * v8_low(xhat), b1 += high * v8_high(xhat);
+        b0 += low * vec_low(xhat), b1 += high * vec_high(xhat);
     }
     store_sums(s.sum + c, a0, a1, n);
     store_sums(s.sum2 + c, b0, b1, n);
@@ -204,7 +208,7 @@ static void slopes_task(void *args, long t)
     const struct norm *q = args;
     struct strip s = strip_of(q, t);
     int64_t c = 0;
-    for (; c + 8 <= q->channels; c += 8) slopes_of(q, s, c, 8);
+    for (; c + VECTOR <= q->channels; c += VECTOR) slopes_of(q, s, c, VECTOR);
     if (c < q->channels) slopes_of(q, s, c, q->channels - c);
 }
 
@@ -228,10 +232,10 @@ static void finish_slopes(const struct norm *q)
 
 static inline void norm_dx(const struct norm *q, int64_t base, int64_t at, int64_t c, int64_t n)
 {
-    v8 xhat, d = norm_dxhat(q, q->mean + base, q->rstd + base, at, c, n, &xhat);
-    d = d - v8_load_n(q->m1 + base + c, n);
-    d = v8_fma(-xhat, v8_load_n(q->m2 + base + c, n), d);
-    v8_store_n(q->out + at, d * v8_load_n(q->rstd + base + c, n), n);
+    vec xhat, d = norm_dxhat(q, q->mean + base, q->rstd + base, at, c, n, &xhat);
+    d = d - vec_load_n(q->m1 + base + c, n);
+    d = vec_fma(-xhat, vec_load_n(q->m2 + base + c, n), d);
+    vec_store_n(q->out + at, d * vec_load_n(q->rstd + base + c, n), n);
 }
 
 static void norm_dx_task(void *args, long t)
@@ -241,7 +245,7 @@ static void norm_dx_task(void *args, long t)
     int64_t base = s.sample * q->channels, C = q->channels;
     for (int64_t p = s.first; p < s.last; p++) {
         int64_t c = 0;
-        for (; c + 8 <= C; c += 8) norm_dx(q, base, p * C + c, c, 8);
+        for (; c + VECTOR <= C; c += VECTOR) norm_dx(q, base, p * C + c, c, VECTOR);
         if (c < C) norm_dx(q, base, p * C + c, c, C - c);
     }
 }
@@ -279,21 +283,16 @@ struct moments {
     float mean, rstd;
 };
 
-static double sum4(v4d x)
-{
-    return (x[0] + x[2]) + (x[1] + x[3]);
-}
-
 static struct moments row_moments(const struct layer *q, const float *x)
 {
-    v4d a = {0}, b = {0};
-    for (int64_t c = 0; c < q->channels; c += 8) {
-        v8 v = v8_load_n(x + c, q->channels - c);
-        v4d low = v8_low(v), high = v8_high(v);
-        a += low + high;
-        b += low * low + high * high;
+    struct lanesd a = {0}, b = {0};
+    for (int64_t c = 0; c < q->channels; c += LANES) {
+        struct lanes v = lanes_load_n(x + c, q->channels - c);
+        a = lanes_gather(a, v);
+        b = lanes_dot(b, v, v);
     }
-    double n = (double)q->channels, mean = sum4(a) / n, variance = sum4(b) / n - mean * mean;
+    double n = (double)q->channels, mean = lanesd_sum(a) / n,
+           variance = lanesd_sum(b) / n - mean * mean;
     return (struct moments){(float)mean,
                             (float)(1.0 / sqrt((variance > 0 ? variance : 0) + (double)q->eps))};
 }
@@ -304,11 +303,11 @@ static void layer_task(void *args, long t)
     for (int64_t r = t * q->strip; r < cpu_min((t + 1) * q->strip, q->rows); r++) {
         const float *x = q->x + r * q->channels;
         struct moments m = row_moments(q, x);
-        for (int64_t c = 0; c < q->channels; c += 8) {
+        for (int64_t c = 0; c < q->channels; c += VECTOR) {
             int64_t n = q->channels - c;
-            v8 xhat = (v8_load_n(x + c, n) - v8_set(m.mean)) * v8_set(m.rstd);
-            v8_store_n(q->out + r * q->channels + c,
-                       v8_fma(xhat, v8_load_n(q->gamma + c, n), v8_load_n(q->beta + c, n)), n);
+            vec xhat = (vec_load_n(x + c, n) - vec_set(m.mean)) * vec_set(m.rstd);
+            vec_store_n(q->out + r * q->channels + c,
+                        vec_fma(xhat, vec_load_n(q->gamma + c, n), vec_load_n(q->beta + c, n)), n);
         }
     }
 }
@@ -319,22 +318,24 @@ static void layer_dx_task(void *args, long t)
     for (int64_t r = t * q->strip; r < cpu_min((t + 1) * q->strip, q->rows); r++) {
         const float *x = q->x + r * q->channels, *dy = q->dy + r * q->channels;
         struct moments m = row_moments(q, x);
-        v4d a = {0}, b = {0};
-        for (int64_t c = 0; c < q->channels; c += 8) {
-            int64_t n = q->channels - c;
-            v8 xhat = (v8_load_n(x + c, n) - v8_set(m.mean)) * v8_set(m.rstd);
-            v8 d = v8_load_n(dy + c, n) * v8_load_n(q->gamma + c, n); /* zero behind the end */
-            v4d low = v8_low(d), high = v8_high(d);
-            a += low + high;
-            b += low * v8_low(xhat) + high * v8_high(xhat);
+        struct lanesd a = {0}, b = {0};
+        for (int64_t c = 0; c < q->channels; c += LANES) {
+            struct lanes xhat, d; /* d is zero behind the end */
+            for (int i = 0; i < LANE_PARTS; i++) {
+                int64_t at = c + i * VECTOR, n = q->channels - at;
+                xhat.part[i] = (vec_load_n(x + at, n) - vec_set(m.mean)) * vec_set(m.rstd);
+                d.part[i] = vec_load_n(dy + at, n) * vec_load_n(q->gamma + at, n);
+            }
+            a = lanes_gather(a, d);
+            b = lanes_dot(b, d, xhat);
         }
-        v8 m1 = v8_set((float)(sum4(a) / (double)q->channels)),
-           m2 = v8_set((float)(sum4(b) / (double)q->channels));
-        for (int64_t c = 0; c < q->channels; c += 8) {
+        vec m1 = vec_set((float)(lanesd_sum(a) / (double)q->channels)),
+            m2 = vec_set((float)(lanesd_sum(b) / (double)q->channels));
+        for (int64_t c = 0; c < q->channels; c += VECTOR) {
             int64_t n = q->channels - c;
-            v8 xhat = (v8_load_n(x + c, n) - v8_set(m.mean)) * v8_set(m.rstd);
-            v8 d = v8_load_n(dy + c, n) * v8_load_n(q->gamma + c, n) - m1;
-            v8_store_n(q->out + r * q->channels + c, v8_fma(-xhat, m2, d) * v8_set(m.rstd), n);
+            vec xhat = (vec_load_n(x + c, n) - vec_set(m.mean)) * vec_set(m.rstd);
+            vec d = vec_load_n(dy + c, n) * vec_load_n(q->gamma + c, n) - m1;
+            vec_store_n(q->out + r * q->channels + c, vec_fma(-xhat, m2, d) * vec_set(m.rstd), n);
         }
     }
 }

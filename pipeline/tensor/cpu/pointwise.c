@@ -18,40 +18,42 @@ struct unary {
     float *out;
 };
 
-static inline __attribute__((always_inline)) v8 unary_value(enum unary_kind kind, float scale, v8 x)
+static inline __attribute__((always_inline)) vec unary_value(enum unary_kind kind, float scale,
+                                                             vec x)
 {
     switch (kind) {
-    case UNARY_SILU: return v8_silu(x);
-    case UNARY_GELU: return v8_gelu(x);
-    case UNARY_QUICK_GELU: return x * v8_sigmoid(v8_set(1.702f) * x);
-    case UNARY_SCALE: return x * v8_set(scale);
+    case UNARY_SILU: return vec_silu(x);
+    case UNARY_GELU: return vec_gelu(x);
+    case UNARY_QUICK_GELU: return x * vec_sigmoid(vec_set(1.702f) * x);
+    case UNARY_SCALE: return x * vec_set(scale);
     }
     assert(!"unary kind");
     return x;
 }
 
-static inline __attribute__((always_inline)) v8 unary_slope(enum unary_kind kind, float scale, v8 x)
+static inline __attribute__((always_inline)) vec unary_slope(enum unary_kind kind, float scale,
+                                                             vec x)
 {
-    v8 one = v8_set(1.0f), s, a;
+    vec one = vec_set(1.0f), s, a;
     switch (kind) {
-    case UNARY_SILU: return v8_silu_slope(x);
-    case UNARY_GELU: return v8_gelu_slope(x);
+    case UNARY_SILU: return vec_silu_slope(x);
+    case UNARY_GELU: return vec_gelu_slope(x);
     case UNARY_QUICK_GELU:
-        a = v8_set(1.702f) * x;
-        s = v8_sigmoid(a);
-        return s * v8_fma(a, one - s, one);
-    case UNARY_SCALE: return v8_set(scale);
+        a = vec_set(1.702f) * x;
+        s = vec_sigmoid(a);
+        return s * vec_fma(a, one - s, one);
+    case UNARY_SCALE: return vec_set(scale);
     }
     assert(!"unary kind");
     return x;
 }
 
-#define UNARY_LOOP(kind_)                                                             \
-    for (int64_t i = from; i < to; i += 8) {                                          \
-        v8 x = v8_load_n(u->x + i, to - i);                                           \
-        v8 y = u->dy ? v8_load_n(u->dy + i, to - i) * unary_slope(kind_, u->scale, x) \
-                     : unary_value(kind_, u->scale, x);                               \
-        v8_store_n(u->out + i, y, to - i);                                            \
+#define UNARY_LOOP(kind_)                                                               \
+    for (int64_t i = from; i < to; i += VECTOR) {                                       \
+        vec x = vec_load_n(u->x + i, to - i);                                           \
+        vec y = u->dy ? vec_load_n(u->dy + i, to - i) * unary_slope(kind_, u->scale, x) \
+                      : unary_value(kind_, u->scale, x);                                \
+        vec_store_n(u->out + i, y, to - i);                                             \
     }
 
 static void unary_task(void *args, long t)
@@ -163,10 +165,10 @@ static void geglu_task(void *args, long t)
     const struct geglu *q = args;
     for (int64_t r = t * q->strip; r < cpu_min((t + 1) * q->strip, q->rows); r++) {
         const float *u = q->x + 2 * r * q->width, *g = u + q->width;
-        for (int64_t i = 0; i < q->width; i += 8) {
+        for (int64_t i = 0; i < q->width; i += VECTOR) {
             int64_t n = q->width - i;
-            v8_store_n(q->out + r * q->width + i,
-                       v8_load_n(u + i, n) * v8_gelu(v8_load_n(g + i, n)), n);
+            vec_store_n(q->out + r * q->width + i,
+                        vec_load_n(u + i, n) * vec_gelu(vec_load_n(g + i, n)), n);
         }
     }
 }
@@ -177,11 +179,11 @@ static void geglu_dx_task(void *args, long t)
     for (int64_t r = t * q->strip; r < cpu_min((t + 1) * q->strip, q->rows); r++) {
         const float *u = q->x + 2 * r * q->width, *g = u + q->width, *dy = q->dy + r * q->width;
         float *du = q->out + 2 * r * q->width, *dg = du + q->width;
-        for (int64_t i = 0; i < q->width; i += 8) {
+        for (int64_t i = 0; i < q->width; i += VECTOR) {
             int64_t n = q->width - i;
-            v8 d = v8_load_n(dy + i, n), gate = v8_load_n(g + i, n);
-            v8_store_n(du + i, d * v8_gelu(gate), n);
-            v8_store_n(dg + i, d * v8_load_n(u + i, n) * v8_gelu_slope(gate), n);
+            vec d = vec_load_n(dy + i, n), gate = vec_load_n(g + i, n);
+            vec_store_n(du + i, d * vec_gelu(gate), n);
+            vec_store_n(dg + i, d * vec_load_n(u + i, n) * vec_gelu_slope(gate), n);
         }
     }
 }
@@ -220,14 +222,15 @@ static void mse_task(void *args, long s)
 {
     const struct mse *q = args;
     const float *p = q->p + s * q->count, *t = q->t + s * q->count;
-    v4d a = {0}, b = {0};
-    for (int64_t i = 0; i < q->count; i += 8) {
-        v8 d = v8_load_n(p + i, q->count - i) - v8_load_n(t + i, q->count - i);
-        a += v8_low(d) * v8_low(d);
-        b += v8_high(d) * v8_high(d);
+    struct lanesd sum = {0};
+    for (int64_t i = 0; i < q->count; i += LANES) {
+        struct lanes d, other = lanes_load_n(t + i, q->count - i);
+        d = lanes_load_n(p + i, q->count - i);
+        for (int j = 0; j < LANE_PARTS; j++) d.part[j] -= other.part[j];
+        sum = lanes_dot(sum, d, d);
     }
-    double sum = ((a[0] + b[0]) + (a[2] + b[2])) + ((a[1] + b[1]) + (a[3] + b[3]));
-    q->out[s] = q->count ? (float)((double)q->weight[s] * (sum / (double)q->count)) : 0.0f;
+    q->out[s] =
+        q->count ? (float)((double)q->weight[s] * (lanesd_sum(sum) / (double)q->count)) : 0.0f;
 }
 
 static void mse_dp_task(void *args, long s)

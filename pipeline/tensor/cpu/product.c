@@ -1,8 +1,11 @@
-/* product.c - the one matrix product of the CPU backend: a 6 x 16 tile in registers and what packs for it.
+/* product.c - the one matrix product of the CPU backend: a tile in registers and what packs for it.
  *
- * 12 accumulators of 8 floats, two registers of B, one broadcast of A: 12 fused multiply-adds per k against 8 loads.
- * A panel of B (320 x 16 floats, 20 KB) stays in L1 while rows of A stream past it. A is never packed: its rows are
- * named by pointers, so a convolution points into the image and needs no im2col.
+ *     registers         tile       a step of k
+ *     16 of 8 floats    6 x 16     12 fused multiply-adds, 2 loads of B, 6 broadcasts of A
+ *     32 of 16 floats   8 x 48     24, 3 and 8
+ *
+ * B lies in panels of 16 columns whatever the tile; a wide one reads three of them side by side. A is never packed: its
+ * rows are named by pointers, so a convolution points into the image and needs no im2col.
  *
  * Why not a library: docs/decisions/0002-matrix-products.md.
  */
@@ -10,72 +13,83 @@
 #include "pipeline/tensor/cpu/simd.h"
 
 #include <assert.h>
+#include <string.h>
 
-/* rows and wide are constants wherever this is inlined, so acc lives in registers. wide: 1 or 2 registers of columns,
- * of which the panel always has 2. `step` floats between two k of one row. */
+enum { PARTS = PRODUCT_COLUMNS / VECTOR, WIDE = PRODUCT_WIDE / VECTOR }; /* of a panel, of a tile */
+
+/* rows and wide (vectors of columns) are constants wherever this is inlined, so acc lives in registers. `step` floats
+ * between two k of one row. Of the last vector only some columns may be wanted. */
 static inline __attribute__((always_inline)) void tile(const int rows, const int wide,
                                                        const float *const *a, int64_t segments,
                                                        int64_t length, int64_t step, const float *b,
                                                        float *const *c, int columns,
                                                        enum product_start start, const float *bias)
 {
-    v8 acc[PRODUCT_ROWS][2];
-#pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = v8_set(0.0f);
+    const int64_t panel = segments * length * PRODUCT_COLUMNS;
+    vec acc[PRODUCT_ROWS][WIDE];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int i = 0; i < wide; i++) acc[r][i] = vec_set(0.0f);
     for (int64_t s = 0; s < segments; s++, a += PRODUCT_ROWS) {
         const float *row[PRODUCT_ROWS];
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int r = 0; r < rows; r++) row[r] = a[r];
         for (int64_t k = 0, at = 0; k < length; k++, at += step, b += PRODUCT_COLUMNS) {
-            v8 b0 = v8_load(b), b1 = v8_load(b + 8);
-#pragma GCC unroll 6
+            vec from[WIDE];
+#pragma GCC unroll 8
+            for (int i = 0; i < wide; i++)
+                from[i] = vec_load(b + i / PARTS * panel + i % PARTS * VECTOR);
+#pragma GCC unroll 8
             for (int r = 0; r < rows; r++) {
-                v8 x = v8_set(row[r][at]);
-                acc[r][0] = v8_fma(x, b0, acc[r][0]);
-                if (wide > 1) acc[r][1] = v8_fma(x, b1, acc[r][1]);
+                vec x = vec_set(row[r][at]);
+#pragma GCC unroll 8
+                for (int i = 0; i < wide; i++) acc[r][i] = vec_fma(x, from[i], acc[r][i]);
             }
         }
     }
-    if (columns == 8 * wide) {
-        v8 from0 = v8_set(0.0f), from1 = from0;
-        if (bias) {
-            from0 = v8_load(bias);
-            if (wide > 1) from1 = v8_load(bias + 8);
-        }
-#pragma GCC unroll 6
+#pragma GCC unroll 8
+    for (int i = 0; i < wide; i++) {
+        int64_t n = columns - i * VECTOR;
+        vec from = bias ? vec_load_n(bias + i * VECTOR, n) : vec_set(0.0f);
+#pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
-            if (start == PRODUCT_ADD) {
-                from0 = v8_load(c[r]);
-                if (wide > 1) from1 = v8_load(c[r] + 8);
-            }
-            v8_store(c[r], from0 + acc[r][0]);
-            if (wide > 1) v8_store(c[r] + 8, from1 + acc[r][1]);
-        }
-    } else {
-#pragma GCC unroll 6
-        for (int r = 0; r < rows; r++) {
-            float sum[PRODUCT_COLUMNS];
-            v8_store(sum, acc[r][0]);
-            v8_store(sum + 8, acc[r][1]);
-            for (int j = 0; j < columns; j++)
-                c[r][j] = (start == PRODUCT_ADD ? c[r][j] : bias ? bias[j] : 0.0f) + sum[j];
+            float *to = c[r] + i * VECTOR;
+            if (start == PRODUCT_ADD) from = vec_load_n(to, n);
+            vec_store_n(to, from + acc[r][i], n);
         }
     }
 }
 
-#define TILE(rows_)                                                                             \
-    case rows_:                                                                                 \
-        if (columns > 8) tile(rows_, 2, a, segments, length, step, b, c, columns, start, bias); \
-        else tile(rows_, 1, a, segments, length, step, b, c, columns, start, bias);             \
+#define TILE(rows, wide) tile(rows, wide, a, segments, length, step, b, c, columns, start, bias)
+#if VECTOR == 16
+#define TILES(rows)                               \
+    case rows:                                    \
+        if (columns > 2 * VECTOR) TILE(rows, 3);  \
+        else if (columns > VECTOR) TILE(rows, 2); \
+        else TILE(rows, 1);                       \
         break;
+#else
+#define TILES(rows)                          \
+    case rows:                               \
+        if (columns > VECTOR) TILE(rows, 2); \
+        else TILE(rows, 1);                  \
+        break;
+#endif
 
 static void tile_of(int rows, const float *const *a, int64_t segments, int64_t length, int64_t step,
                     const float *b, float *const *c, int columns, enum product_start start,
                     const float *bias)
 {
+    /* clang-format off */
     switch (rows) {
-        TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) default : assert(!"a tile has 1 to 6 rows");
+        TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+#if VECTOR == 16
+        TILES(7) TILES(8)
+#endif
+    default: assert(!"a tile has 1 to PRODUCT_ROWS rows");
     }
+    /* clang-format on */
 }
 
 void cpu_product_tile(int rows, const float *const *a, int64_t segments, int64_t length,
@@ -88,8 +102,8 @@ void cpu_product_tile(int rows, const float *const *a, int64_t segments, int64_t
 void cpu_product(const struct product *p)
 {
     assert(!p->bias || p->start == PRODUCT_SET);
-    for (int64_t j = 0; j < p->n; j += PRODUCT_COLUMNS) {
-        int columns = (int)cpu_min(PRODUCT_COLUMNS, p->n - j);
+    for (int64_t j = 0; j < p->n; j += PRODUCT_WIDE) {
+        int columns = (int)cpu_min(PRODUCT_WIDE, p->n - j);
         for (int64_t i = 0; i < p->m; i += PRODUCT_ROWS) {
             int rows = (int)cpu_min(PRODUCT_ROWS, p->m - i);
             const float *a[PRODUCT_ROWS];
@@ -111,8 +125,8 @@ void cpu_product_pack(float *to, const float *b, int64_t ld, int64_t k, int64_t 
         const float *from = b + j;
         if (columns == PRODUCT_COLUMNS) {
             for (int64_t i = 0; i < k; i++, from += ld, to += PRODUCT_COLUMNS) {
-                v8_store(to, v8_load(from));
-                v8_store(to + 8, v8_load(from + 8));
+                for (int part = 0; part < PARTS; part++)
+                    vec_store(to + part * VECTOR, vec_load(from + part * VECTOR));
             }
         } else {
             for (int64_t i = 0; i < k; i++, from += ld)
@@ -121,15 +135,17 @@ void cpu_product_pack(float *to, const float *b, int64_t ld, int64_t k, int64_t 
     }
 }
 
+typedef float eight __attribute__((vector_size(32)));
+
 /* Eight rows of eight become eight columns, by three rounds of swapping. */
-static inline void transpose8(v8 x[8])
+static inline void transpose8(eight x[8])
 {
-    v8 y[8];
+    eight y[8];
     for (int i = 0; i < 4; i++) {
         y[2 * i] = __builtin_shufflevector(x[2 * i], x[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
         y[2 * i + 1] = __builtin_shufflevector(x[2 * i], x[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
     }
-    v8 z[8];
+    eight z[8];
     for (int i = 0; i < 2; i++)
         for (int j = 0; j < 2; j++) {
             z[4 * i + 2 * j] =
@@ -151,11 +167,15 @@ void cpu_product_pack_transposed(float *to, const float *b, int64_t ld, int64_t 
             float *out = to + half;
             for (int64_t i = 0; i < k; i += 8) {
                 int64_t depth = cpu_min(8, k - i);
-                v8 x[8];
-                for (int64_t c = 0; c < 8; c++)
-                    x[c] = c < columns ? v8_load_n(b + (first + c) * ld + i, depth) : v8_set(0.0f);
+                eight x[8] = {{0}};
+                for (int64_t c = 0; c < columns; c++) {
+                    const float *from = b + (first + c) * ld + i;
+                    if (depth == 8) memcpy(&x[c], from, sizeof *x);
+                    else memcpy(&x[c], from, (size_t)depth * sizeof *from);
+                }
                 transpose8(x);
-                for (int64_t d = 0; d < depth; d++) v8_store(out + (i + d) * PRODUCT_COLUMNS, x[d]);
+                for (int64_t d = 0; d < depth; d++)
+                    memcpy(out + (i + d) * PRODUCT_COLUMNS, &x[d], sizeof *x);
             }
         }
     }
@@ -165,7 +185,7 @@ void cpu_product_pack_transposed(float *to, const float *b, int64_t ld, int64_t 
  * threads. Packing B costs a fortieth of the product at 384 rows, a tenth at 96. */
 struct product_cut cpu_product_cut(int64_t m, int64_t n)
 {
-    enum { ROWS_MOST = 384, ROWS_LEAST = 96, COLUMNS_MOST = 64, COLUMNS_LEAST = 32, TASKS = 12 };
+    enum { ROWS_MOST = 384, ROWS_LEAST = 96, COLUMNS_MOST = 96, COLUMNS_LEAST = 48, TASKS = 12 };
     struct product_cut cut = {.rows = ROWS_MOST, .columns = COLUMNS_MOST};
     while (cut.rows > ROWS_LEAST && cpu_ceil(m, cut.rows) * cpu_ceil(n, cut.columns) < TASKS)
         cut.rows /= 2;

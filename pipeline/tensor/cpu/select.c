@@ -14,37 +14,31 @@
 
 #include <assert.h>
 
-#ifdef __AVX512F__
-enum { LANES = 16, WORD = 64 };
-#else
-enum { LANES = 8, WORD = 64 };
-#endif
-typedef float floats __attribute__((vector_size(4 * LANES)));
-typedef int32_t ints __attribute__((vector_size(4 * LANES)));
+enum { WORD = 64 };
 
-static inline ints spread(int32_t x)
+static inline veci spread(int32_t x)
 {
-    return x - (ints){0};
+    return x - (veci){0};
 }
 
-static inline ints load(const int32_t *p)
+static inline veci load(const int32_t *p)
 {
-    ints x;
+    veci x;
     memcpy(&x, p, sizeof x);
     return x;
 }
 
 /* A bit per lane: x > t. */
-static inline uint32_t lanes_above(const int32_t *x, ints t)
+static inline uint32_t lanes_above(const int32_t *x, veci t)
 {
 #if defined(__AVX512F__)
     return _mm512_cmpgt_epi32_mask((__m512i)load(x), (__m512i)t);
 #elif defined(__AVX2__)
     return (uint32_t)_mm256_movemask_ps((__m256)(load(x) > t));
 #else
-    ints yes = load(x) > t;
+    veci yes = load(x) > t;
     uint32_t bits = 0;
-    for (int i = 0; i < LANES; i++) bits |= (uint32_t)(yes[i] & 1) << i;
+    for (int i = 0; i < VECTOR; i++) bits |= (uint32_t)(yes[i] & 1) << i;
     return bits;
 #endif
 }
@@ -52,19 +46,19 @@ static inline uint32_t lanes_above(const int32_t *x, ints t)
 /* A bit for each of 64 scores that reach t. */
 static inline uint64_t reaching(const int32_t x[WORD], int32_t t)
 {
-    ints below = spread(t - 1);
+    veci below = spread(t - 1);
     uint64_t bits = 0;
 #pragma GCC unroll 8
-    for (int i = 0; i < WORD; i += LANES) bits |= (uint64_t)lanes_above(x + i, below) << i;
+    for (int i = 0; i < WORD; i += VECTOR) bits |= (uint64_t)lanes_above(x + i, below) << i;
     return bits;
 }
 
-static inline ints score_bits(const float *w, const float *v)
+static inline veci score_bits(const float *w, const float *v)
 {
-    floats a, b;
+    vec a, b;
     memcpy(&a, w, sizeof a);
     memcpy(&b, v, sizeof b);
-    return (ints)(a * b) & 0x7fffffff;
+    return (veci)(a * b) & 0x7fffffff;
 }
 
 /* Bits of all scores; behind the last, up to a whole word of 64, what reaches no threshold. */
@@ -76,8 +70,8 @@ static void make_scores(const struct selection *s)
         const float *w = s->w + row;
         size_t n = s->n - row < s->cols ? s->n - row : s->cols, i = 0;
 #pragma GCC unroll 4
-        for (; i + LANES <= n; i += LANES, to += LANES) {
-            ints x = score_bits(w + i, v + i);
+        for (; i + VECTOR <= n; i += VECTOR, to += VECTOR) {
+            veci x = score_bits(w + i, v + i);
             memcpy(to, &x, sizeof x);
         }
         for (; i < n; i++, to++) {
@@ -95,20 +89,20 @@ static size_t count_reaching(const struct selection *s, int32_t t)
     size_t total = 0;
     for (size_t i = 0; i < s->n;) {
         size_t end = s->n - i < AT_ONCE ? s->n : i + AT_ONCE;
-        ints below = spread(t - 1), a = {0}, b = {0}, c = {0}, d = {0};
+        veci below = spread(t - 1), a = {0}, b = {0}, c = {0}, d = {0};
         for (; i < end; i += WORD)
 #pragma GCC unroll 2
-            for (int j = 0; j < WORD; j += 4 * LANES) {
+            for (int j = 0; j < WORD; j += 4 * VECTOR) {
                 const int32_t *x = s->scratch + i + j;
                 a += load(x) > below;
-                b += load(x + LANES) > below;
-                c += load(x + 2 * LANES) > below;
-                d += load(x + 3 * LANES) > below;
+                b += load(x + VECTOR) > below;
+                c += load(x + 2 * VECTOR) > below;
+                d += load(x + 3 * VECTOR) > below;
             }
-        int32_t lane[LANES], sum = 0;
+        int32_t lane[VECTOR], sum = 0;
         a += b + c + d;
         memcpy(lane, &a, sizeof lane);
-        for (int j = 0; j < LANES; j++) sum -= lane[j];
+        for (int j = 0; j < VECTOR; j++) sum -= lane[j];
         total += (size_t)sum;
     }
     return total;

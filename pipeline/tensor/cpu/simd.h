@@ -1,8 +1,9 @@
-/* simd.h - eight floats at a time, and exp and erfc on them.
+/* simd.h - as many floats at a time as a register holds, and exp and erfc on them.
  *
- * GCC's vector types, so that one text serves every machine; with AVX2 a v8 is one register. Lanes never meet, so a
- * result does not depend on the lane that an element falls in, and the tail of an array (v8_load_n) goes through the
- * same arithmetic as its middle.
+ * The files of this folder are compiled once for every instruction set (cpu.h), so VECTOR is 8 or 16. GCC's vector
+ * types, so that one text serves every machine. Lanes never meet, so a result depends neither on the lane that an
+ * element falls in nor on VECTOR, and the tail of an array (vec_load_n) goes through the same arithmetic as its middle.
+ * Where lanes must meet, in a sum along a row, there are 16 of them, whatever VECTOR is: struct lanes.
  *
  * exp: 2^n e^r, r in [-ln2/2, ln2/2], polynomial of degree 6; relative error below 2e-7, subnormal results and
  * overflow included; NaN stays NaN. erfc(z) for z >= 0: exp(-z^2) t P(t), t = 1 / (1 + 0.55 z), P of degree 9 fitted to
@@ -17,195 +18,283 @@
 #include <immintrin.h>
 #endif
 
-typedef float v8 __attribute__((vector_size(32)));
-typedef int32_t v8i __attribute__((vector_size(32)));
-typedef double v4d __attribute__((vector_size(32)));
+#ifdef __AVX512F__
+#define VECTOR 16
+#else
+#define VECTOR 8
+#endif
 
-static inline v8 v8_set(float x)
+typedef float vec __attribute__((vector_size(VECTOR * 4)));
+typedef int32_t veci __attribute__((vector_size(VECTOR * 4)));
+typedef double vecd __attribute__((vector_size(VECTOR * 4))); /* half as many */
+
+static inline vec vec_set(float x)
 {
-    return (v8){x, x, x, x, x, x, x, x};
+    return x - (vec){0}; /* not x + 0: that would lose the sign of -0 */
 }
 
-static inline v8 v8_load(const float *p)
+static inline vec vec_load(const float *p)
 {
-    v8 x;
+    vec x;
     memcpy(&x, p, sizeof x);
     return x;
 }
 
-static inline void v8_store(float *p, v8 x)
+static inline void vec_store(float *p, vec x)
 {
     memcpy(p, &x, sizeof x);
 }
 
-/* The first n of 8, zeros behind. */
-static inline v8 v8_load_n(const float *p, int64_t n)
+/* The first n of a vector, zeros behind. */
+static inline vec vec_load_n(const float *p, int64_t n)
 {
-    if (n >= 8) return v8_load(p);
-    v8 x = {0};
-    memcpy(&x, p, (size_t)n * sizeof *p);
+    if (n >= VECTOR) return vec_load(p);
+#ifdef __AVX512F__
+    return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << (n > 0 ? n : 0)) - 1), p);
+#else
+    vec x = {0};
+    if (n > 0) memcpy(&x, p, (size_t)n * sizeof *p);
     return x;
+#endif
 }
 
-static inline void v8_store_n(float *p, v8 x, int64_t n)
+static inline void vec_store_n(float *p, vec x, int64_t n)
 {
-    if (n >= 8) v8_store(p, x);
-    else memcpy(p, &x, (size_t)n * sizeof *p);
+    if (n >= VECTOR) vec_store(p, x);
+#ifdef __AVX512F__
+    else _mm512_mask_storeu_ps(p, (__mmask16)((1u << (n > 0 ? n : 0)) - 1), (__m512)x);
+#else
+    else if (n > 0) memcpy(p, &x, (size_t)n * sizeof *p);
+#endif
 }
 
 /* a * b + c, rounded once. */
-static inline v8 v8_fma(v8 a, v8 b, v8 c)
+static inline vec vec_fma(vec a, vec b, vec c)
 {
-#ifdef __FMA__
-    return (v8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#if defined __AVX512F__
+    return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined __FMA__
+    return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #else
     return a * b + c;
 #endif
 }
 
-static inline v8 v8_select(v8i mask, v8 yes, v8 no)
+/* Each lane of mask is 0 or -1. */
+static inline vec vec_select(veci mask, vec yes, vec no)
 {
-#ifdef __AVX2__
-    return (v8)_mm256_blendv_ps((__m256)no, (__m256)yes, (__m256)mask);
+#if defined __AVX512F__
+    return (vec)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)mask), (__m512)no, (__m512)yes);
+#elif defined __AVX2__
+    return (vec)_mm256_blendv_ps((__m256)no, (__m256)yes, (__m256)mask);
 #else
-    return (v8)((mask & (v8i)yes) | (~mask & (v8i)no));
+    return (vec)((mask & (veci)yes) | (~mask & (veci)no));
 #endif
 }
 
 /* A NaN in x survives both: the instructions return their second operand then. */
-static inline v8 v8_at_least(v8 x, v8 low)
+static inline vec vec_at_least(vec x, vec low)
 {
-#ifdef __AVX2__
-    return (v8)_mm256_max_ps((__m256)low, (__m256)x);
+#if defined __AVX512F__
+    return (vec)_mm512_max_ps((__m512)low, (__m512)x);
+#elif defined __AVX2__
+    return (vec)_mm256_max_ps((__m256)low, (__m256)x);
 #else
-    return v8_select(x < low, low, x);
+    return vec_select(x < low, low, x);
 #endif
 }
 
-static inline v8 v8_at_most(v8 x, v8 high)
+static inline vec vec_at_most(vec x, vec high)
 {
-#ifdef __AVX2__
-    return (v8)_mm256_min_ps((__m256)high, (__m256)x);
+#if defined __AVX512F__
+    return (vec)_mm512_min_ps((__m512)high, (__m512)x);
+#elif defined __AVX2__
+    return (vec)_mm256_min_ps((__m256)high, (__m256)x);
 #else
-    return v8_select(x > high, high, x);
+    return vec_select(x > high, high, x);
 #endif
 }
 
-static inline v8 v8_abs(v8 x)
+static inline vec vec_abs(vec x)
 {
-    return (v8)((v8i)x & 0x7fffffff);
+    return (vec)((veci)x & 0x7fffffff);
 }
 
-static inline v4d v8_low(v8 x)
+/* The first and the second half of a vector, as doubles. */
+static inline vecd vec_low(vec x)
 {
-    return (v4d){(double)x[0], (double)x[1], (double)x[2], (double)x[3]};
+    typedef float half __attribute__((vector_size(VECTOR * 2)));
+    half h;
+    memcpy(&h, &x, sizeof h);
+    return __builtin_convertvector(h, vecd);
 }
 
-static inline v4d v8_high(v8 x)
+static inline vecd vec_high(vec x)
 {
-    return (v4d){(double)x[4], (double)x[5], (double)x[6], (double)x[7]};
+    typedef float half __attribute__((vector_size(VECTOR * 2)));
+    half h;
+    memcpy(&h, (const char *)&x + sizeof h, sizeof h);
+    return __builtin_convertvector(h, vecd);
+}
+
+/* 16 floats, and 8 doubles that gather them: what every sum along a row is made of, so that it is the same sum with 8
+ * floats in a register as with 16. */
+enum { LANES = 16, LANE_PARTS = LANES / VECTOR };
+struct lanes {
+    vec part[LANE_PARTS];
+};
+struct lanesd {
+    vecd part[LANE_PARTS];
+};
+
+static inline struct lanes lanes_load_n(const float *p, int64_t n)
+{
+    struct lanes x;
+    for (int i = 0; i < LANE_PARTS; i++) x.part[i] = vec_load_n(p + i * VECTOR, n - i * VECTOR);
+    return x;
+}
+
+/* sum[i] += x[i] y[i] + x[i + 8] y[i + 8] */
+static inline struct lanesd lanes_dot(struct lanesd sum, struct lanes x, struct lanes y)
+{
+#if VECTOR == 16
+    sum.part[0] += vec_low(x.part[0]) * vec_low(y.part[0]) + vec_high(x.part[0]) * vec_high(y.part[0]);
+#else
+    sum.part[0] += vec_low(x.part[0]) * vec_low(y.part[0]) + vec_low(x.part[1]) * vec_low(y.part[1]);
+    sum.part[1] += vec_high(x.part[0]) * vec_high(y.part[0]) + vec_high(x.part[1]) * vec_high(y.part[1]);
+#endif
+    return sum;
+}
+
+static inline struct lanesd lanes_gather(struct lanesd sum, struct lanes x)
+{
+#if VECTOR == 16
+    sum.part[0] += vec_low(x.part[0]) + vec_high(x.part[0]);
+#else
+    sum.part[0] += vec_low(x.part[0]) + vec_low(x.part[1]);
+    sum.part[1] += vec_high(x.part[0]) + vec_high(x.part[1]);
+#endif
+    return sum;
 }
 
 /* Always in this order, whatever the machine. */
-static inline float v8_sum(v8 x)
+static inline double lanesd_sum(struct lanesd sum)
 {
+    double x[LANES / 2];
+    memcpy(x, &sum, sizeof x);
     return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
 }
 
-static inline float v8_max(v8 x)
+static inline float lanes_sum(struct lanes sum)
 {
-    x = v8_at_least(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3));
-    x = v8_at_least(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5));
-    x = v8_at_least(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6));
+    float x[LANES];
+    memcpy(x, &sum, sizeof x);
+    for (int i = 0; i < LANES / 2; i++) x[i] += x[i + LANES / 2];
+    return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
+}
+
+/* A largest value needs no order. */
+static inline float vec_max(vec x)
+{
+#if VECTOR == 16
+    x = vec_at_least(x, __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+    x = vec_at_least(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
+    x = vec_at_least(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+    x = vec_at_least(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+#else
+    x = vec_at_least(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3));
+    x = vec_at_least(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5));
+    x = vec_at_least(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6));
+#endif
     return x[0];
 }
 
 /* e^r for |r| <= ln2 / 2 */
-static inline v8 v8_exp_small(v8 r)
+static inline vec vec_exp_small(vec r)
 {
-    v8 p = v8_set(1.9875691500e-4f);
-    p = v8_fma(p, r, v8_set(1.3981999507e-3f));
-    p = v8_fma(p, r, v8_set(8.3334519073e-3f));
-    p = v8_fma(p, r, v8_set(4.1665795894e-2f));
-    p = v8_fma(p, r, v8_set(1.6666665459e-1f));
-    p = v8_fma(p, r, v8_set(5.0000001201e-1f));
-    return v8_fma(p, r * r, r) + v8_set(1.0f);
+    vec p = vec_set(1.9875691500e-4f);
+    p = vec_fma(p, r, vec_set(1.3981999507e-3f));
+    p = vec_fma(p, r, vec_set(8.3334519073e-3f));
+    p = vec_fma(p, r, vec_set(4.1665795894e-2f));
+    p = vec_fma(p, r, vec_set(1.6666665459e-1f));
+    p = vec_fma(p, r, vec_set(5.0000001201e-1f));
+    return vec_fma(p, r * r, r) + vec_set(1.0f);
 }
 
 /* x = n ln2 + r. Adding 1.5 * 2^23 rounds to an integer in the low bits; ln2 comes in two parts, the first of 9 bits,
  * so that n times it is exact. */
-static inline v8 v8_exp_split(v8 x, v8i *n)
+static inline vec vec_exp_split(vec x, veci *n)
 {
-    const v8 magic = v8_set(12582912.0f);
-    v8 t = v8_fma(x, v8_set(1.44269504f), magic), whole = t - magic;
-    *n = (v8i)t - (v8i)magic;
-    return v8_fma(whole, v8_set(2.12194440e-4f), v8_fma(whole, v8_set(-0.693359375f), x));
+    const vec magic = vec_set(12582912.0f);
+    vec t = vec_fma(x, vec_set(1.44269504f), magic), whole = t - magic;
+    *n = (veci)t - (veci)magic;
+    return vec_fma(whole, vec_set(2.12194440e-4f), vec_fma(whole, vec_set(-0.693359375f), x));
 }
 
-static inline v8 v8_exp(v8 x)
+static inline vec vec_exp(vec x)
 {
-    v8i n;
-    v8 p = v8_exp_small(v8_exp_split(v8_at_most(v8_at_least(x, v8_set(-104.0f)), v8_set(89.0f)), &n));
-    v8i half = n >> 1; /* 2^n in two factors, each a normal number */
-    return p * (v8)((half + 127) << 23) * (v8)((n - half + 127) << 23);
+    veci n;
+    vec p = vec_exp_small(vec_exp_split(vec_at_most(vec_at_least(x, vec_set(-104.0f)), vec_set(89.0f)), &n));
+    veci half = n >> 1; /* 2^n in two factors, each a normal number */
+    return p * (vec)((half + 127) << 23) * (vec)((n - half + 127) << 23);
 }
 
 /* The same for x <= 0 where nobody looks below the normal numbers: from -87.3 on it stays at 1.2e-38. */
-static inline v8 v8_exp_negative(v8 x)
+static inline vec vec_exp_negative(vec x)
 {
-    v8i n;
-    v8 p = v8_exp_small(v8_exp_split(v8_at_least(x, v8_set(-87.33654f)), &n));
-    return p * (v8)((n + 127) << 23);
+    veci n;
+    vec p = vec_exp_small(vec_exp_split(vec_at_least(x, vec_set(-87.33654f)), &n));
+    return p * (vec)((n + 127) << 23);
 }
 
-static inline v8 v8_erfc_positive(v8 z)
+static inline vec vec_erfc_positive(vec z)
 {
     static const float c[10] = {0.05804782659f, -0.33665991338f, 0.78125270579f, -0.85343707508f,
                                 0.36396672542f, -0.09499712050f, 0.20205135400f, 0.25881985929f,
                                 0.31066355853f, 0.31029208609f};
-    v8 t = v8_set(1.0f) / v8_fma(z, v8_set(0.55f), v8_set(1.0f)), p = v8_set(c[0]);
-    for (int i = 1; i < 10; i++) p = v8_fma(p, t, v8_set(c[i]));
-    v8 square = z * z, rest = v8_fma(z, z, -square); /* what rounding took from the exponent */
-    v8 e = v8_exp(-square);
-    return v8_fma(-rest, e, e) * p * t;
+    vec t = vec_set(1.0f) / vec_fma(z, vec_set(0.55f), vec_set(1.0f)), p = vec_set(c[0]);
+    for (int i = 1; i < 10; i++) p = vec_fma(p, t, vec_set(c[i]));
+    vec square = z * z, rest = vec_fma(z, z, -square); /* what rounding took from the exponent */
+    vec e = vec_exp(-square);
+    return vec_fma(-rest, e, e) * p * t;
 }
 
 /* Phi(x), the normal distribution: what gelu multiplies x with. Accurate in its lower tail, too. */
-static inline v8 v8_normal_cdf(v8 x)
+static inline vec vec_normal_cdf(vec x)
 {
-    v8 size = v8_select(x < v8_set(0.0f), -x, x);
-    v8 tail =
-        v8_set(0.5f) * v8_erfc_positive(v8_at_most(size, v8_set(20.0f)) * v8_set(0.70710678f));
-    return v8_select(x < v8_set(0.0f), tail, v8_set(1.0f) - tail);
+    vec size = vec_select(x < vec_set(0.0f), -x, x);
+    vec tail =
+        vec_set(0.5f) * vec_erfc_positive(vec_at_most(size, vec_set(20.0f)) * vec_set(0.70710678f));
+    return vec_select(x < vec_set(0.0f), tail, vec_set(1.0f) - tail);
 }
 
-static inline v8 v8_sigmoid(v8 x)
+static inline vec vec_sigmoid(vec x)
 {
-    return v8_set(1.0f) / (v8_set(1.0f) + v8_exp(-x));
+    return vec_set(1.0f) / (vec_set(1.0f) + vec_exp(-x));
 }
 
-static inline v8 v8_silu(v8 x)
+static inline vec vec_silu(vec x)
 {
-    return x / (v8_set(1.0f) + v8_exp(-x));
+    return x / (vec_set(1.0f) + vec_exp(-x));
 }
 
 /* d silu / dx = s (1 + x (1 - s)), s = sigmoid(x) */
-static inline v8 v8_silu_slope(v8 x)
+static inline vec vec_silu_slope(vec x)
 {
-    v8 s = v8_sigmoid(x);
-    return s * v8_fma(x, v8_set(1.0f) - s, v8_set(1.0f));
+    vec s = vec_sigmoid(x);
+    return s * vec_fma(x, vec_set(1.0f) - s, vec_set(1.0f));
 }
 
-static inline v8 v8_gelu(v8 x)
+static inline vec vec_gelu(vec x)
 {
-    return x * v8_normal_cdf(x);
+    return x * vec_normal_cdf(x);
 }
 
 /* Phi(x) + x phi(x) */
-static inline v8 v8_gelu_slope(v8 x)
+static inline vec vec_gelu_slope(vec x)
 {
-    v8 density = v8_exp(v8_set(-0.5f) * x * x) * v8_set(0.39894228f);
-    return v8_fma(x, density, v8_normal_cdf(x));
+    vec density = vec_exp(vec_set(-0.5f) * x * x) * vec_set(0.39894228f);
+    return vec_fma(x, density, vec_normal_cdf(x));
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* kernels.c - the table of the CPU backend. */
+/* table.c - the table of the CPU backend, for one instruction set. */
 #include "base/parallel.h"
 #include "pipeline/tensor/cpu/cpu.h"
 
@@ -39,7 +39,7 @@ static size_t workspace(const struct graph *g, const struct node *node)
     }
 }
 
-const struct kernels *kernels_cpu(void)
+const struct kernels *CPU_TABLE(void)
 {
     static const struct kernels table = {
         .backend = "cpu",
