@@ -275,8 +275,13 @@ CPU_KERNEL(conv)
 {
     (void)e;
     assert(run->in_shape[0].rank == 4 && run->in_shape[1].dim[2] == run->in_shape[0].dim[3]);
-    struct conv c =
-        conv_forward(run->in_shape[0], run->in_shape[1], run->out_shape[0], run->node->attr.conv);
+    struct conv_attr a = run->node->attr.conv;
+    struct shape w = run->in_shape[1], y = run->out_shape[0];
+    if (cpu_winograd_fits(w, a.stride, y.dim[1], y.dim[2])) {
+        cpu_winograd(run);
+        return OK;
+    }
+    struct conv c = conv_forward(run->in_shape[0], w, y, a);
     c.bias = run->in[2];
     conv_run(&c, run);
     return OK;
@@ -286,7 +291,12 @@ CPU_KERNEL(conv_dx)
 {
     (void)e;
     assert(run->in_shape[0].rank == 4 && run->in_shape[1].dim[3] == run->in_shape[0].dim[3]);
-    struct conv c = conv_backward(run->in_shape[0], run->in_shape[1], run->node->attr.conv_dx);
+    struct conv_dx_attr a = run->node->attr.conv_dx;
+    if (cpu_winograd_fits(run->in_shape[1], a.conv.stride, a.h, a.w)) {
+        cpu_winograd_dx(run);
+        return OK;
+    }
+    struct conv c = conv_backward(run->in_shape[0], run->in_shape[1], a);
     conv_run(&c, run);
     return OK;
 }
@@ -294,8 +304,11 @@ CPU_KERNEL(conv_dx)
 size_t cpu_conv_workspace(const struct graph *g, const struct node *node)
 {
     struct shape a = graph_shape(g, node->in[0]), w = graph_shape(g, node->in[1]);
-    struct conv c = node->op == OP_conv
-                        ? conv_forward(a, w, graph_shape(g, node->out[0]), node->attr.conv)
-                        : conv_backward(a, w, node->attr.conv_dx);
+    struct shape y = graph_shape(g, node->out[0]);
+    int back = node->op == OP_conv_dx;
+    int stride = back ? node->attr.conv_dx.conv.stride : node->attr.conv.stride;
+    if (cpu_winograd_fits(w, stride, y.dim[1], y.dim[2])) return cpu_winograd_workspace(g, node);
+    struct conv c =
+        back ? conv_backward(a, w, node->attr.conv_dx) : conv_forward(a, w, y, node->attr.conv);
     return cpu_scratch_bytes(c.shared, c.scratch);
 }

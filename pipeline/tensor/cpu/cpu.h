@@ -35,6 +35,13 @@ size_t cpu_conv_workspace(const struct graph *g, const struct node *node);
 size_t cpu_norm_workspace(const struct graph *g, const struct node *node);
 size_t cpu_attention_workspace(const struct graph *g, const struct node *node);
 
+/* 3x3 convolutions of stride 1 in another way, where it pays: which layers, follows from the shape of one sample alone.
+ * w is [3,3,I,O], out_h x out_w the result (of conv_dx: the gradient). */
+int cpu_winograd_fits(struct shape w, int stride, int64_t out_h, int64_t out_w);
+void cpu_winograd(const struct run *run);                  /* a conv, a conv_dx that fit */
+void cpu_winograd_dx(const struct run *run);
+size_t cpu_winograd_workspace(const struct graph *g, const struct node *node);
+
 /* The calling thread's part of a workspace: bytes each, behind `shared` bytes that belong to all. */
 void *cpu_scratch(const struct run *run, size_t shared, size_t bytes);
 size_t cpu_scratch_bytes(size_t shared, size_t bytes);
