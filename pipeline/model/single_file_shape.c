@@ -15,6 +15,8 @@
 #define VAE "first_stage_model."
 #define CLIP "cond_stage_model.transformer."
 #define OPEN_CLIP "cond_stage_model.model."
+/* After what contradicts a constant of the family. */
+#define OWN "; what is unusual can be said in <file>.config/ (docs/formats.md)"
 
 enum { GROUPS = 32, SD1_HEADS = 8, HEAD_WIDTH = 64, LAYERS_MOST = 64, WIDTH_MOST = 1 << 16 };
 /* OpenCLIP ViT-H has 24 layers; SD 2.x was trained on what the last but one puts out. */
@@ -137,11 +139,12 @@ static void check_level(struct look *l, const struct unet_config *c, int i)
     int has_heads =
         c->down_attention[i] || c->up_attention[c->levels - 1 - i] || i == c->levels - 1;
     if (c->channels[i] % c->norm_groups)
-        fail(l, "level %d of the UNet is %d wide, which does not divide into %d groups", i,
+        fail(l, "level %d of the UNet is %d wide, which does not divide into %d groups" OWN, i,
              c->channels[i], c->norm_groups);
     if (has_heads && (c->heads[i] < 1 || c->channels[i] % c->heads[i]))
         fail(l,
-             "level %d of the UNet is %d wide, which does not divide into heads as in its family",
+             "level %d of the UNet is %d wide, which does not divide into heads as in its "
+             "family" OWN,
              i, c->channels[i]);
 }
 
@@ -196,7 +199,7 @@ static void look_vae(struct look *l, struct single_file_shape *s)
     for (int i = 0; i < c->levels && !l->rc; i++) {
         c->channels[i] = size_of(l, 0, "%sencoder.down.%d.block.0.conv2.weight", p, i);
         if (c->channels[i] % c->norm_groups)
-            fail(l, "level %d of the VAE is %d wide, which does not divide into %d groups", i,
+            fail(l, "level %d of the VAE is %d wide, which does not divide into %d groups" OWN, i,
                  c->channels[i], c->norm_groups);
     }
 }
@@ -248,8 +251,8 @@ static void look_text(struct look *l, struct single_file_shape *s)
     if (c->layers < 1 || c->layers > LAYERS_MOST)
         fail(l, "the text encoder has %d layers", c->layers);
     if (c->heads < 1 || c->hidden % HEAD_WIDTH)
-        fail(l, "the text encoder is %d wide, which does not divide into heads of %d", c->hidden,
-             HEAD_WIDTH);
+        fail(l, "the text encoder is %d wide, which does not divide into heads of %d" OWN,
+             c->hidden, HEAD_WIDTH);
 }
 
 /* ---- all three ------------------------------------------------------------------------------------------------------ */
