@@ -18,6 +18,7 @@ class Comparison:
     figures: str = "plain"
     allowed: float = 1e-4          # of relative L2
     dtype: str = "float32"         # what the reference computes in
+    same_as: str = ""              # not beside PyTorch: beside Engram's own answer in the comparison of this name
 
     def key(self):
         """What a stored reference was made for."""
@@ -33,6 +34,7 @@ COMPARISONS = [
     Comparison("unet-360x424", "SD 1.5 UNet, sides that do not halve three times", "sd15", "unet", (360, 424)),
     Comparison("unet-batch", "SD 1.5 UNet, batch of 2", "sd15", "unet", (128, 192), batch=2, dtype="float64"),
     Comparison("vae-encode-512", "VAE encoder", "sd15", "vae-encode", (512, 512)),
+    Comparison("vae-decode-256", "VAE decoder", "sd15", "vae-decode", (256, 256), dtype="float64"),
     Comparison("vae-decode-512", "VAE decoder", "sd15", "vae-decode", (512, 512)),
     Comparison("text-sd15", "SD 1.5 text encoder", "sd15", "text", batch=3, dtype="float64"),
     Comparison("text-sd21", "SD 2.1 text encoder (OpenCLIP-H)", "sd21", "text", batch=3, dtype="float64"),
@@ -64,6 +66,15 @@ COMPARISONS = [
                                    ("euler", "Euler", (128, 128)), ("euler-a", "Euler ancestral, noise given", (128, 128)))),
     Comparison("v-ddim-128", "SD 2.1, DDIM, 20 steps, guidance 7.5", "sd21", "sample", (128, 128),
                options=dict(sampler="ddim", steps=20, guidance=7.5), figures="trajectory", allowed=1e-3),
+    Comparison("unet-fp16-256", "SD 1.5 UNet from .fp16.safetensors", "sd15-fp16", "unet", (256, 256)),
+    Comparison("text-fp16", "SD 1.5 text encoder from .fp16.safetensors", "sd15-fp16", "text", batch=3, dtype="float64"),
+    *(Comparison(f"{model}-{part}", f"{title}, {part}, beside the folder", model, part, same_as=other, allowed=0)
+      for model, title, others in (
+          ("sd15-single", "SD 1.5 as one file", {"text": "text-sd15", "unet": "unet-256", "vae-decode": "vae-decode-256"}),
+          ("sd15-single-fp16", "SD 1.5 as one fp16 file", {"text": "text-fp16", "unet": "unet-fp16-256"}),
+          ("sd21-single", "SD 2.1 as one file", {"text": "text-sd21", "unet": "v-unet-256"}))
+      for part, other in others.items()),
+    Comparison("export", "a commit on SD 1.5, exported and drawn by diffusers", "sd15-64", "export", (64, 64), allowed=1 / 255),
 ]
 
 

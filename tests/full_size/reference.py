@@ -18,7 +18,7 @@ import golden  # noqa: F401
 import checkpoints
 import parts
 from comparisons import find
-from shapes import MODELS
+from shapes import MODELS, VARIANTS
 
 TOKEN = "<rex>"
 PROMPTS = ["a photo of a cat", "a painting of an old lighthouse by the sea, in the style of a child's drawing",
@@ -29,21 +29,26 @@ COMPONENTS = {"text": "text", "unet": "unet", "vae-encode": "vae", "vae-decode":
               "clip-image": "clip"}  # all other parts: UNet and text encoder
 
 
+def base(c):
+    return VARIANTS.get(c.model, {}).get("of", c.model)
+
+
 def load(c, folder):
     """The components that the comparison needs, in its type."""
     def ready(model):
         return model.to(getattr(torch, c.dtype)).eval().requires_grad_(False)
 
+    variant = dict(variant="fp16", torch_dtype=torch.float32) if VARIANTS.get(c.model, {}).get("form") == "fp16" else {}
     needed = COMPONENTS.get(c.part, "unet text").split()
     pipe = SimpleNamespace()
     if "unet" in needed:
-        pipe.unet = ready(UNet2DConditionModel.from_pretrained(folder / "unet"))
+        pipe.unet = ready(UNet2DConditionModel.from_pretrained(folder / "unet", **variant))
     if "text" in needed:
-        pipe.text_encoder = ready(CLIPTextModel.from_pretrained(folder / "text_encoder"))
+        pipe.text_encoder = ready(CLIPTextModel.from_pretrained(folder / "text_encoder", **variant))
     if "vae" in needed:
-        pipe.vae = ready(AutoencoderKL.from_pretrained(folder / "vae"))
-    if c.model in MODELS:
-        kind = getattr(diffusers, MODELS[c.model]["scheduler"]["_class_name"])
+        pipe.vae = ready(AutoencoderKL.from_pretrained(folder / "vae", **variant))
+    if "clip" not in needed:
+        kind = getattr(diffusers, MODELS[base(c)]["scheduler"]["_class_name"])
         pipe.scheduler = kind.from_pretrained(folder / "scheduler")
     clip = ready(CLIPModel.from_pretrained(folder / "clip")) if "clip" in needed else None
     return SimpleNamespace(pipe=pipe, clip=clip, dtype=getattr(torch, c.dtype))
@@ -53,7 +58,7 @@ def training_inputs(c, model, normal, whole, encode):
     width, vocab = model.pipe.text_encoder.config.hidden_size, model.pipe.text_encoder.config.vocab_size
     h, w = (side // 8 for side in c.size)
     given = dict(latent=normal(c.batch, 4, h, w), noise=normal(c.batch, 4, h, w), timestep=whole(1, 1000, c.batch),
-                 input_ids=encode(CAPTIONS[:c.batch]), token_row=normal(width) * MODELS[c.model]["quiet"],
+                 input_ids=encode(CAPTIONS[:c.batch]), token_row=normal(width) * MODELS[base(c)]["quiet"],
                  token_id=torch.tensor([vocab]), weight=torch.tensor([1.0, 0.5])[:c.batch])
     if c.part == "step":  # 6 % of the neurons, and one projection without any
         kv = parts.kv_weights(model.pipe.unet)

@@ -15,13 +15,13 @@ from pathlib import Path
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
+import exports
 import figures
 import page
 from comparisons import COMPARISONS, find
+from places import HOME, ROOT, location
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-HOME = ROOT / "build" / "parity"
 ENGRAM = Path(os.environ.get("ENGRAM_BIN", ROOT / "build")) / "engram"
 
 
@@ -43,7 +43,7 @@ def answer(c, folder):
     """Engram's tensors for the comparison's inputs."""
     out = folder / "got.safetensors"
     out.unlink(missing_ok=True)
-    command = [ENGRAM, "debug", c.part.replace("_detach", ""), "--model", HOME / "models" / c.model,
+    command = [ENGRAM, "debug", c.part.replace("_detach", ""), "--model", location(c.model),
                "--in", folder / "in.safetensors", "--out", out]
     if c.options:
         command += ["--options", folder / "options.json"]
@@ -55,13 +55,22 @@ def answer(c, folder):
     return tensors
 
 
+def rows_of(c):
+    """Inputs and PyTorch's answer are made if they are not there; a comparison of two forms of a model needs the inputs only."""
+    subprocess.run([sys.executable, HERE / "checkpoints.py", c.model], check=True)
+    if c.part == "export":
+        return exports.rows(ENGRAM, c.model)
+    asked = find(c.same_as) if c.same_as else c
+    folder = HOME / "work" / asked.name
+    if not reference_is_there(asked, folder):
+        subprocess.run([sys.executable, HERE / "reference.py", asked.name, folder], check=True)
+    want = answer(asked, folder) if c.same_as else load_file(folder / "want.safetensors")
+    return getattr(figures, c.figures)(c, load_file(folder / "in.safetensors"), want, answer(c, folder))
+
+
 def compare(c):
-    folder = HOME / "work" / c.name
-    if not reference_is_there(c, folder):
-        subprocess.run([sys.executable, HERE / "reference.py", c.name, folder], check=True)
     start = time.monotonic()
-    got = answer(c, folder)
-    rows = getattr(figures, c.figures)(c, load_file(folder / "in.safetensors"), load_file(folder / "want.safetensors"), got)
+    rows = rows_of(c)
     return {"name": c.name, "date": date.today().isoformat(), "engram": engram_version(), "allowed": c.allowed,
             "seconds": round(time.monotonic() - start, 1),
             "rows": [{"what": w, "relative": r, "absolute": a, "good": r <= c.allowed} for w, r, a in rows]}

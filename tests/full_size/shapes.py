@@ -42,3 +42,12 @@ CLIPS = {
     "clip-b32": dict(seed=32, text=text(512, 8, 12, "quick_gelu", 512), vision=vision(768, 12, 12, 32), projection=512),
     "clip-l14": dict(seed=14, text=text(768, 12, 12, "quick_gelu", 768), vision=vision(1024, 16, 24, 14), projection=768),
 }
+
+# The same weights in another form.
+VARIANTS = {
+    "sd15-fp16": dict(of="sd15", form="fp16"),                 # a folder of .fp16.safetensors
+    "sd15-single": dict(of="sd15", form="single", dtype="float32"),
+    "sd15-single-fp16": dict(of="sd15", form="single", dtype="float16"),
+    "sd21-single": dict(of="sd21", form="single", dtype="float32"),
+    "sd15-64": dict(of="sd15", form="small"),                  # whose pictures are 64x64 unless somebody asks for more
+}
