@@ -92,9 +92,9 @@ static const struct commit_row *row_of(const struct commit_rows *known, const ch
     return NULL;
 }
 
-static enum code concepts_find(const struct words *tokens, const struct commit_rows *known,
-                               struct arena *a, const struct commit_row ***out, size_t *n,
-                               struct err *e)
+static enum code concepts_find(const struct words *tokens, const char *lineage,
+                               const struct commit_rows *known, struct arena *a,
+                               const struct commit_row ***out, size_t *n, struct err *e)
 {
     *n = tokens->n ? tokens->n : 1;
     *out = arena_alloc(a, *n * sizeof **out);
@@ -104,8 +104,10 @@ static enum code concepts_find(const struct words *tokens, const struct commit_r
     if (!tokens->n) (*out)[0] = &known->v[known->n - 1];
     for (size_t i = 0; i < tokens->n; i++)
         if (!((*out)[i] = row_of(known, tokens->v[i], strlen(tokens->v[i]))))
-            return err_set(e, ERR_NOT_FOUND, "--concept %s: the lineage has not learned it",
-                           tokens->v[i]);
+            return err_set(
+                e, ERR_NOT_FOUND,
+                "--concept %s: the lineage has not learned it; engram log %s lists what it has",
+                tokens->v[i], lineage);
     return OK;
 }
 
@@ -157,13 +159,14 @@ static enum code keep_take(struct text *t, struct arena *a, const char **out, st
     return *out ? OK : err_set(e, ERR_NOMEM, "out of memory for prompts");
 }
 
-enum code prompts_fill(struct prompt_list *l, const struct words *concepts,
+enum code prompts_fill(struct prompt_list *l, const struct words *concepts, const char *lineage,
                        const struct commit_rows *known, struct arena *a, struct err *e)
 {
     const struct commit_row **concept = NULL;
     size_t n = 0;
     enum code rc = OK;
-    if (concepts->n || has_placeholder(l)) rc = concepts_find(concepts, known, a, &concept, &n, e);
+    if (concepts->n || has_placeholder(l))
+        rc = concepts_find(concepts, lineage, known, a, &concept, &n, e);
     l->plain = arena_alloc(a, (l->n + 1) * sizeof *l->plain);
     if (!rc && !l->plain) rc = err_set(e, ERR_NOMEM, "out of memory for prompts");
     for (size_t i = 0; !rc && i < l->n; i++) {

@@ -82,7 +82,7 @@ static enum code gather_prompts(const struct sampling *s, const struct words *gi
         if (hash_equal(known.v[i].commit, commit)) known.n = i + 1;
     if (!rc) rc = prompts_add(out, given, a, e);
     if (!rc && s->prompts) rc = prompts_read(out, s->prompts, a, e);
-    if (!rc) rc = prompts_fill(out, &s->concepts, &known, a, e);
+    if (!rc) rc = prompts_fill(out, &s->concepts, s->lineage, &known, a, e);
     for (size_t i = 0; !rc && i < out->n; i++) rc = check_tokens(s, out->drawn[i], &known, e);
     return rc ? rc : check_lengths(s, out, &known, a, e);
 }
@@ -131,6 +131,7 @@ static int collect(const struct sampling *s, const struct prompt_list *prompts,
 {
     struct err e = {0};
     struct objects *store;
+    int on_sheet = 0;
     struct sheet sheet = sheet_of(s, prompts, row->results.v);
     size_t n = prompts->n * (size_t)s->per_prompt;
     if (row->results.n != n) {
@@ -140,7 +141,7 @@ static int collect(const struct sampling *s, const struct prompt_list *prompts,
     }
     enum code rc = cli_objects(&store, &e);
     if (!rc) {
-        rc = sheet_write(&sheet, store, &e);
+        rc = sheet_write(&sheet, store, &on_sheet, &e);
         objects_close(store);
     }
     if (rc) return cli_fail(&e);
@@ -149,8 +150,10 @@ static int collect(const struct sampling *s, const struct prompt_list *prompts,
         json_object_set_new(j, "out", json_string(s->out));
         return cli_print(j);
     }
-    printf("%zu picture%s in %s%s, all together in %s/sheet.png\n", n, n == 1 ? "" : "s", s->out,
-           sheet.is_evaluation ? "/samples" : "", s->out);
+    printf("%zu picture%s in %s%s, ", n, n == 1 ? "" : "s", s->out,
+           sheet.is_evaluation ? "/samples" : "");
+    if (on_sheet) printf("all together in %s/sheet.png\n", s->out);
+    else printf("too many for one sheet\n");
     cli_close();
     return 0;
 }

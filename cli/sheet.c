@@ -36,6 +36,12 @@ static void paste(struct image *sheet, const struct image *im, int x0, int y0)
                im->rgb + (size_t)y * (size_t)im->w * 3, (size_t)im->w * 3);
 }
 
+static int fits(const struct image *first, size_t rows, size_t columns)
+{
+    return (double)(first->w + GAP) * (double)columns * (double)(first->h + GAP) * (double)rows <
+           IMAGE_PIXELS;
+}
+
 /* All pictures of a job have one size: the first one's. */
 static enum code sheet_room(struct image *sheet, const struct image *first, size_t rows,
                             size_t columns, struct err *e)
@@ -106,18 +112,20 @@ enum code sheet_check(const struct sheet *s, struct err *e)
                  : OK;
 }
 
-enum code sheet_write(const struct sheet *s, struct objects *store, struct err *e)
+enum code sheet_write(const struct sheet *s, struct objects *store, int *on_sheet, struct err *e)
 {
     struct image sheet = {0};
     char path[4300];
     snprintf(path, sizeof path, "%s%s", s->dir, s->is_evaluation ? "/" SAMPLES : "");
     enum code rc = file_make_dirs(path, e);
+    *on_sheet = 1;
     for (size_t i = 0; !rc && i < s->n_prompts * s->per_prompt; i++) {
         struct image im = {0};
         size_t row = i / s->per_prompt, column = i % s->per_prompt;
         rc = one(s, store, i, &im, e);
-        if (!rc && !sheet.rgb) rc = sheet_room(&sheet, &im, s->n_prompts, s->per_prompt, e);
-        if (!rc)
+        if (!rc && i == 0 && (*on_sheet = fits(&im, s->n_prompts, s->per_prompt)))
+            rc = sheet_room(&sheet, &im, s->n_prompts, s->per_prompt, e);
+        if (!rc && *on_sheet)
             paste(&sheet, &im, GAP + (int)column * (im.w + GAP), GAP + (int)row * (im.h + GAP));
         image_fini(&im);
     }

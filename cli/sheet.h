@@ -19,8 +19,9 @@ struct sheet {
 
 /* Writes dir/<number>-<words of the prompt>.png for each picture and dir/sheet.png: a row per prompt, per_prompt columns. For an
  * evaluation the pictures stand in dir/samples, and dir/prompts.json says for each of their names, without .png, the plain
- * prompt. Existing files of these names are replaced. The PNG bytes are the object's own, text chunks included. */
-enum code sheet_write(const struct sheet *s, struct objects *store, struct err *e);
+ * prompt. Existing files of these names are replaced. The PNG bytes are the object's own, text chunks included.
+ * *on_sheet: 0 if the sheet was left out because it would pass IMAGE_PIXELS (data/image.h). */
+enum code sheet_write(const struct sheet *s, struct objects *store, int *on_sheet, struct err *e);
 /* For an evaluation, before anything is drawn: dir/samples must be empty or not there, because its reader counts. */
 enum code sheet_check(const struct sheet *s, struct err *e);
 

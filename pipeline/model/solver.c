@@ -24,12 +24,12 @@ enum code solver_open(struct solver **out, const struct solver_kind *kind,
     *s = (struct solver){.kind = kind,
                          .schedule = schedule,
                          .steps = steps,
-                         .evaluations = steps,
+                         .evaluations = solver_kind_evaluations(kind, steps),
                          .eta = eta,
                          .start = 1,
                          .n = n};
-    s->time = mem_alloc((size_t)steps + 1, sizeof *s->time);
-    s->sigma = mem_alloc((size_t)steps + 2, sizeof *s->sigma);
+    s->time = mem_alloc((size_t)s->evaluations, sizeof *s->time);
+    s->sigma = mem_alloc((size_t)s->evaluations + 1, sizeof *s->sigma);
     int is_short = !s->time || !s->sigma;
     for (int i = 0; i < kind->history; i++)
         is_short |= !(s->kept[i] = mem_alloc(n, sizeof *s->kept[i]));
@@ -162,4 +162,9 @@ const struct solver_kind *solver_kind_find(const char *name)
     for (int i = 0; i < KINDS; i++)
         if (strcmp(kinds[i]->name, name) == 0) return kinds[i];
     return NULL;
+}
+
+int solver_kind_evaluations(const struct solver_kind *k, int steps)
+{
+    return steps + (k->repeats && steps > 1);
 }

@@ -34,14 +34,16 @@ struct solver_kind {
     int takes_eta;                     /* 1: eta > 0 adds noise per step; the others refuse it */
     int draws;                         /* 1: adds noise at each step, whatever eta */
     int in_sigma;                      /* 1: x is picture + sigma noise, shrunk for the UNet; 0: as trained */
+    int repeats;                       /* 1: from two steps on, one evaluation more than steps */
     int history;                       /* samples kept between evaluations, at most SOLVER_HISTORY */
     enum code (*begin)(struct solver *s, struct err *e);       /* fills times, levels and scales of s */
     void (*step)(struct solver *s, int i, const float *prediction, const float *noise, float *x);
 };
 const struct solver_kind *solver_kind_at(int i);               /* NULL past the last */
 const struct solver_kind *solver_kind_find(const char *name);  /* NULL: unknown */
+int solver_kind_evaluations(const struct solver_kind *k, int steps);        /* of the UNet, for `steps` as people count them */
 
-/* `steps` as people count them; PNDM evaluates once more. eta: DDIM's. ERR_INPUT: steps that the schedule has no room for,
+/* eta: DDIM's. ERR_INPUT: steps that the schedule has no room for,
  * eta where there is none. schedule is borrowed. */
 enum code solver_open(struct solver **s, const struct solver_kind *kind, const struct schedule *schedule, int steps,
                       double eta, size_t n, struct err *e);
@@ -60,11 +62,11 @@ void solver_step(struct solver *s, int i, const float *prediction, const float *
 struct solver {
     const struct solver_kind *kind;
     const struct schedule *schedule;
-    int steps, evaluations;            /* begin sets evaluations, at most steps + 1; before it: steps */
+    int steps, evaluations;
     double eta, start;                 /* begin may set start, the scale of the first noise; before it: 1 */
     size_t n;
-    double *time;                      /* owned, [steps + 1] */
-    float *sigma;                      /* owned, [steps + 2]: level of evaluation i and what it steps to; unused: 0 */
+    double *time;                      /* owned, [evaluations] */
+    float *sigma;                      /* owned, [evaluations + 1]: level of evaluation i and what it steps to; unused: 0 */
     float *kept[SOLVER_HISTORY];       /* owned, kind->history samples of n */
 };
 extern const struct solver_kind solver_ddim, solver_pndm, solver_dpm, solver_dpm_karras, solver_euler, solver_euler_a;

@@ -27,7 +27,6 @@ static enum code begin(struct solver *s, struct err *e)
     enum code rc = solver_place(s, s->steps, 1, e);
     if (rc || s->steps == 1) return rc;
     for (int i = s->steps; i > 1; i--) s->time[i] = s->time[i - 1];
-    s->evaluations = s->steps + 1;
     if (s->time[1] + stride(s) < s->schedule->config.train_steps) return OK;
     return err_set(e, ERR_INPUT, "%s in %d steps would begin past the last timestep; choose fewer",
                    s->kind->name, s->steps);
@@ -87,6 +86,7 @@ const struct solver_kind solver_pndm = {
     .label = "PLMS",
     .like = SCHEDULER_PNDM,
     .spacing = SPACING_LEADING,
+    .repeats = 1,
     .history = 5,
     .begin = begin,
     .step = step,
