@@ -1,8 +1,11 @@
 /* attention.c - softmax(scale q k^T) v per head, and its gradients; no [T, S] matrix ever exists.
  *
- * Forward: a task is one sample, one head, 192 queries. It walks the keys in blocks of 256 and keeps, per query, the
- * largest score m and the sum l of exp(score - m); what was summed under an older m is scaled down (Milakov and
- * Gimelshein's running softmax). A query meets the same blocks whatever task it is in, so its bytes depend on nothing else.
+ * Forward: a task is one sample, one head, up to 768 queries. It walks the keys in blocks of 256, packs a block of K and V
+ * once, and takes the queries past it in strips of 24, whose scores (24 KB) stay in L1 from one product to the other. Per
+ * query it keeps the largest score m and the sum l of 2^(score - m); what was summed under an older m is scaled down
+ * (Milakov and Gimelshein's running softmax). A query meets the same blocks whatever task or strip it is in, so its bytes
+ * depend on nothing else. Queries are multiplied by scale log2(e) before they meet a key: then exp is a power of two, and
+ * nothing is left to do to a score.
  *
  * Backward: a task is one sample and head, because dk and dv gather from all queries: blocks of 48 queries in order.
  * Whole rows of P fit (48 x S), so scores are computed once:
@@ -17,28 +20,35 @@
 #include <math.h>
 #include <string.h>
 
-enum { QUERIES = 192, KEYS = 256, QUERIES_BACK = 48 };
+enum {
+    QUERIES_MOST = 768,
+    QUERIES_LEAST = 192,
+    STRIP = 24,
+    KEYS = 256,
+    TASKS = 8,
+    QUERIES_BACK = 48
+};
 
 struct attention {
     const struct run *run;
     const float *dy, *q, *k, *v;
     float *y, *dq, *dk, *dv;
-    int64_t samples, tokens, keys, channels, heads, width, query_tasks;
+    int64_t samples, tokens, keys, channels, heads, width, queries, query_tasks;
     float scale;
     int causal;
     size_t scratch;
 };
 
-/* row[0..width) of scores becomes exp(scale score - m), zero from `end` on; width is a multiple of 16. Returns the sum;
+/* row[0..width) of scores becomes 2^(score - m), zero from `end` on; width is a multiple of 16. Returns the sum;
  * *m goes from the largest seen before to the largest seen now. */
-static float softmax_row(float *row, int64_t width, int64_t end, float scale, float *m)
+static float softmax_row(float *row, int64_t width, int64_t end, float *m)
 {
-    vec most = vec_set(*m), by = vec_set(scale);
+    vec most = vec_set(*m);
     struct lanes sum = {0};
     veci lane;
     for (int i = 0; i < VECTOR; i++) lane[i] = i;
     for (int64_t s = 0; s < end; s += VECTOR) {
-        vec x = vec_load(row + s) * by;
+        vec x = vec_load(row + s);
         if (end - s < VECTOR) x = vec_select(lane < (int32_t)(end - s), x, most);
         most = vec_at_least(x, most);
     }
@@ -48,7 +58,7 @@ static float softmax_row(float *row, int64_t width, int64_t end, float scale, fl
         for (int i = 0; i < LANE_PARTS; i++) {
             int64_t at = s + i * VECTOR;
             vec p = vec_set(0.0f);
-            if (at < end) p = vec_exp_negative(vec_fma(vec_load(row + at), by, -top));
+            if (at < end) p = vec_exp2_negative(vec_load(row + at) - top);
             if (at < end && end - at < VECTOR)
                 p = vec_select(lane < (int32_t)(end - at), p, vec_set(0.0f));
             vec_store(row + at, p);
@@ -75,80 +85,129 @@ static int64_t visible(const struct attention *x, int64_t query, int64_t first, 
     return query + 1 > first ? query + 1 - first : 0;
 }
 
+/* n rows of q, scaled, one after another. */
+static void scale_queries(const struct attention *x, float *to, const float *q, int64_t n)
+{
+    const vec by = vec_set(x->scale * 1.44269504f);
+    int64_t d = x->width;
+    for (int64_t i = 0; i < n; i++, to += d, q += x->channels)
+        for (int64_t j = 0; j < d; j += VECTOR)
+            vec_store_n(to + j, vec_load_n(q + j, d - j) * by, d - j);
+}
+
+/* A thread's scratch: packed keys and values of a block, scores and scaled queries of a strip, m and l of all queries. */
+struct block {
+    float *k, *v, *p, *q, *m, *l;
+    int64_t at, keys; /* which keys */
+};
+
+static int64_t block_floats(const struct attention *x)
+{
+    return cpu_product_packed(x->width, KEYS) + cpu_product_packed(KEYS, x->width) + STRIP * KEYS +
+           STRIP * x->width + 2 * x->queries;
+}
+
+static struct block block_layout(const struct attention *x, float *at)
+{
+    struct block b = {.k = at};
+    b.v = b.k + cpu_product_packed(x->width, KEYS);
+    b.p = b.v + cpu_product_packed(KEYS, x->width);
+    b.q = b.p + STRIP * KEYS;
+    b.m = b.q + STRIP * x->width;
+    b.l = b.m + x->queries;
+    return b;
+}
+
+/* The queries first .. first + n of a task against the keys of a block; i is the place of the first in m and l. */
+static void attention_strip(const struct attention *x, const struct block *b, const float *q,
+                            float *y, int64_t first, int64_t i, int64_t n)
+{
+    scale_queries(x, b->q, q, n);
+    cpu_product(&(struct product){.m = n,
+                                  .n = b->keys,
+                                  .k = x->width,
+                                  .a = b->q,
+                                  .a_row = x->width,
+                                  .a_step = 1,
+                                  .b = b->k,
+                                  .c = b->p,
+                                  .c_row = KEYS});
+    for (int64_t j = 0; j < n; j++) {
+        float *m = b->m + i + j, *l = b->l + i + j, before = *m;
+        float sum = softmax_row(b->p + j * KEYS, round16(b->keys),
+                                visible(x, first + j, b->at, b->keys), m);
+        if (b->at == 0) {
+            *l = sum;
+            continue;
+        }
+        float shrink = vec_exp2_negative(vec_set(before - *m))[0];
+        *l = *l * shrink + sum;
+        if (before != *m) scale_row(y + j * x->channels, x->width, shrink);
+    }
+    cpu_product(&(struct product){.m = n,
+                                  .n = x->width,
+                                  .k = b->keys,
+                                  .a = b->p,
+                                  .a_row = KEYS,
+                                  .a_step = 1,
+                                  .b = b->v,
+                                  .c = y,
+                                  .c_row = x->channels,
+                                  .start = b->at ? PRODUCT_ADD : PRODUCT_SET});
+}
+
 static void attention_task(void *args, long t)
 {
     const struct attention *x = args;
-    int64_t block = t % x->query_tasks, head = t / x->query_tasks % x->heads,
+    int64_t task = t % x->query_tasks, head = t / x->query_tasks % x->heads,
             s = t / x->query_tasks / x->heads;
-    int64_t first = block * QUERIES, n = cpu_min(QUERIES, x->tokens - first), d = x->width,
+    int64_t first = task * x->queries, n = cpu_min(x->queries, x->tokens - first), d = x->width,
             C = x->channels;
     const float *q = x->q + (s * x->tokens + first) * C + head * d;
     float *y = x->y + (s * x->tokens + first) * C + head * d;
-    float *p = cpu_scratch(x->run, 0, x->scratch), *m = p + QUERIES * KEYS, *l = m + QUERIES;
-    float *k_packed = l + QUERIES, *v_packed = k_packed + cpu_product_packed(d, KEYS);
+    struct block b = block_layout(x, cpu_scratch(x->run, 0, x->scratch));
 
-    for (int64_t i = 0; i < n; i++) m[i] = -INFINITY, l[i] = 0;
+    for (int64_t i = 0; i < n; i++) b.m[i] = -INFINITY, b.l[i] = 0;
     if (x->keys == 0)
         for (int64_t i = 0; i < n; i++) memset(y + i * C, 0, (size_t)d * sizeof *y);
-    for (int64_t at = 0; at < x->keys; at += KEYS) {
-        if (x->causal && at >= first + n) break;
-        int64_t keys = cpu_min(KEYS, x->keys - at);
-        const float *k = x->k + (s * x->keys + at) * C + head * d,
-                    *v = x->v + (s * x->keys + at) * C + head * d;
-        cpu_product_pack_transposed(k_packed, k, C, d, keys);
-        cpu_product_pack(v_packed, v, C, keys, d);
-        cpu_product(&(struct product){.m = n,
-                                      .n = keys,
-                                      .k = d,
-                                      .a = q,
-                                      .a_row = C,
-                                      .a_step = 1,
-                                      .b = k_packed,
-                                      .c = p,
-                                      .c_row = KEYS});
-        for (int64_t i = 0; i < n; i++) {
-            float before = m[i];
-            float sum = softmax_row(p + i * KEYS, round16(keys), visible(x, first + i, at, keys),
-                                    x->scale, &m[i]);
-            float shrink = at ? vec_exp(vec_set(before - m[i]))[0] : 0.0f;
-            l[i] = l[i] * shrink + sum;
-            if (at && shrink != 1.0f) scale_row(y + i * C, d, shrink);
-        }
-        cpu_product(&(struct product){.m = n,
-                                      .n = d,
-                                      .k = keys,
-                                      .a = p,
-                                      .a_row = KEYS,
-                                      .a_step = 1,
-                                      .b = v_packed,
-                                      .c = y,
-                                      .c_row = C,
-                                      .start = at ? PRODUCT_ADD : PRODUCT_SET});
+    for (b.at = 0; b.at < x->keys; b.at += KEYS) {
+        if (x->causal && b.at >= first + n) break;
+        b.keys = cpu_min(KEYS, x->keys - b.at);
+        int64_t from = (s * x->keys + b.at) * C + head * d;
+        cpu_product_pack_transposed(b.k, x->k + from, C, d, b.keys);
+        cpu_product_pack(b.v, x->v + from, C, b.keys, d);
+        for (int64_t i = 0; i < n; i += STRIP)
+            attention_strip(x, &b, q + i * C, y + i * C, first + i, i, cpu_min(STRIP, n - i));
     }
     if (x->keys > 0)
-        for (int64_t i = 0; i < n; i++) scale_row(y + i * C, d, 1.0f / l[i]);
+        for (int64_t i = 0; i < n; i++) scale_row(y + i * C, d, 1.0f / b.l[i]);
 }
 
-static size_t attention_scratch(int64_t width)
+/* Queries of a task: as many as pay for packing, fewer while there is not work for eight threads; all tasks alike. */
+static void cut_queries(struct attention *x)
 {
-    return sizeof(float) * (size_t)(QUERIES * KEYS + 2 * QUERIES + cpu_product_packed(width, KEYS) +
-                                    cpu_product_packed(KEYS, width));
+    int64_t most = QUERIES_MOST;
+    while (most > QUERIES_LEAST && x->samples * x->heads * cpu_ceil(x->tokens, most) < TASKS)
+        most /= 2;
+    x->query_tasks = cpu_ceil(x->tokens, most);
+    if (x->query_tasks) x->queries = cpu_ceil(cpu_ceil(x->tokens, x->query_tasks), STRIP) * STRIP;
 }
 
 static struct attention attention_layout(struct shape q, struct shape k, struct attention_attr a)
 {
-    return (struct attention){.samples = q.dim[0],
-                              .tokens = q.dim[1],
-                              .channels = q.dim[2],
-                              .keys = k.dim[1],
-                              .heads = a.heads,
-                              .width = q.dim[2] / a.heads,
-                              .query_tasks = cpu_ceil(q.dim[1], QUERIES),
-                              .scale = a.scale,
-                              .causal = a.causal};
+    struct attention x = {.samples = q.dim[0],
+                          .tokens = q.dim[1],
+                          .channels = q.dim[2],
+                          .keys = k.dim[1],
+                          .heads = a.heads,
+                          .width = q.dim[2] / a.heads,
+                          .scale = a.scale,
+                          .causal = a.causal};
+    cut_queries(&x);
+    return x;
 }
 
-/* Reads q once, k and v once per 192 queries. */
+/* Reads k and v once per task, q and y once per 256 keys. */
 CPU_KERNEL(attention)
 {
     (void)e;
@@ -157,7 +216,7 @@ CPU_KERNEL(attention)
     assert(x.width * x.heads == x.channels);
     x.run = run;
     x.q = run->in[0], x.k = run->in[1], x.v = run->in[2], x.y = run->out[0];
-    x.scratch = attention_scratch(x.width);
+    x.scratch = (size_t)block_floats(&x) * sizeof(float);
     if (x.width) parallel_for((long)(x.samples * x.heads * x.query_tasks), attention_task, &x);
     return OK;
 }
@@ -165,14 +224,15 @@ CPU_KERNEL(attention)
 /* Per-thread buffers of the backward pass. Rows of P are 16 floats longer than they need: rows 4096 bytes apart would
  * share one set of L1, and dk walks down a column. */
 struct back {
-    float *p, *dp, *k_turned, *v_turned, *k, *q, *dy;
+    float *p, *dp, *k_turned, *v_turned, *k, *q, *dy, *scaled;
     int64_t row;
 };
 
 static int64_t back_floats(const struct attention *x)
 {
     return 2 * QUERIES_BACK * (round16(x->keys) + 16) + 2 * cpu_product_packed(x->width, x->keys) +
-           cpu_product_packed(x->keys, x->width) + 2 * cpu_product_packed(QUERIES_BACK, x->width);
+           cpu_product_packed(x->keys, x->width) + 2 * cpu_product_packed(QUERIES_BACK, x->width) +
+           QUERIES_BACK * x->width;
 }
 
 static struct back back_layout(const struct attention *x, float *at)
@@ -186,6 +246,7 @@ static struct back back_layout(const struct attention *x, float *at)
     b.k = at, at += cpu_product_packed(x->keys, x->width);
     b.q = at, at += cpu_product_packed(QUERIES_BACK, x->width);
     b.dy = at, at += cpu_product_packed(QUERIES_BACK, x->width);
+    b.scaled = at, at += QUERIES_BACK * x->width;
     assert(at == end);
     (void)end;
     return b;
@@ -198,7 +259,7 @@ static void back_rows(const struct attention *x, const struct back *b, int64_t f
     for (int64_t i = 0; i < n; i++) {
         float *p = b->p + i * b->row, *dp = b->dp + i * b->row, m = -INFINITY;
         int64_t width = round16(x->keys);
-        float sum = softmax_row(p, width, visible(x, first + i, 0, x->keys), x->scale, &m);
+        float sum = softmax_row(p, width, visible(x, first + i, 0, x->keys), &m);
         scale_row(p, width, 1.0f / sum);
         if (!need_ds) continue;
         struct lanesd total = {0};
@@ -241,11 +302,12 @@ static void attention_dx_task(void *args, long t)
         int64_t n = cpu_min(QUERIES_BACK, x->tokens - first);
         enum product_start start = first ? PRODUCT_ADD : PRODUCT_SET;
         int need_ds = dq || dk;
+        scale_queries(x, b.scaled, q + first * C, n);
         cpu_product(&(struct product){.m = n,
                                       .n = S,
                                       .k = d,
-                                      .a = q + first * C,
-                                      .a_row = C,
+                                      .a = b.scaled,
+                                      .a_row = d,
                                       .a_step = 1,
                                       .b = b.k_turned,
                                       .c = b.p,
@@ -320,6 +382,6 @@ size_t cpu_attention_workspace(const struct graph *g, const struct node *node)
     int back = node->op == OP_attention_dx;
     struct attention x = attention_layout(graph_shape(g, node->in[back]),
                                           graph_shape(g, node->in[back + 1]), node->attr.attention);
-    return cpu_scratch_bytes(0, back ? (size_t)back_floats(&x) * sizeof(float)
-                                     : attention_scratch(x.width));
+    return cpu_scratch_bytes(0,
+                             sizeof(float) * (size_t)(back ? back_floats(&x) : block_floats(&x)));
 }

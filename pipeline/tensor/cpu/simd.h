@@ -6,7 +6,7 @@
  * Where lanes must meet, in a sum along a row, there are 16 of them, whatever VECTOR is: struct lanes.
  *
  * exp: 2^n e^r, r in [-ln2/2, ln2/2], polynomial of degree 6; relative error below 2e-7, subnormal results and
- * overflow included; NaN stays NaN. erfc(z) for z >= 0: exp(-z^2) t P(t), t = 1 / (1 + 0.55 z), P of degree 9 fitted to
+ * overflow included; NaN stays NaN. exp2_negative: 2^n 2^r, degree 5, below 2e-7. erfc(z) for z >= 0: exp(-z^2) t P(t), t = 1 / (1 + 0.55 z), P of degree 9 fitted to
  * 7e-9; relative error below 5e-7 while the result is a normal number.
  */
 #ifndef TENSOR_CPU_SIMD_H
@@ -177,20 +177,24 @@ static inline struct lanesd lanes_gather(struct lanesd sum, struct lanes x)
     return sum;
 }
 
-/* Always in this order, whatever the machine. */
+/* Always in this order, whatever the machine: halves on halves. */
 static inline double lanesd_sum(struct lanesd sum)
 {
-    double x[LANES / 2];
+    typedef double two __attribute__((vector_size(16)));
+    two x[LANES / 4];
     memcpy(x, &sum, sizeof x);
-    return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
+    x[0] = (x[0] + x[2]) + (x[1] + x[3]);
+    return x[0][0] + x[0][1];
 }
 
 static inline float lanes_sum(struct lanes sum)
 {
-    float x[LANES];
+    typedef float four __attribute__((vector_size(16)));
+    four x[LANES / 4];
     memcpy(x, &sum, sizeof x);
-    for (int i = 0; i < LANES / 2; i++) x[i] += x[i + LANES / 2];
-    return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
+    x[0] = (x[0] + x[2]) + (x[1] + x[3]);
+    x[0] += __builtin_shufflevector(x[0], x[0], 2, 3, 0, 1);
+    return x[0][0] + x[0][1];
 }
 
 /* A largest value needs no order. */
@@ -239,12 +243,19 @@ static inline vec vec_exp(vec x)
     return p * (vec)((half + 127) << 23) * (vec)((n - half + 127) << 23);
 }
 
-/* The same for x <= 0 where nobody looks below the normal numbers: from -87.3 on it stays at 1.2e-38. */
-static inline vec vec_exp_negative(vec x)
+/* 2^x for x <= 0 where nobody looks below the normal numbers: from -125 on it stays at 2.4e-38. What is left of x when
+ * its nearest integer is taken off is exact, so five terms are as good here as six and a split ln2 are above. */
+static inline vec vec_exp2_negative(vec x)
 {
-    veci n;
-    vec p = vec_exp_small(vec_exp_split(vec_at_least(x, vec_set(-87.33654f)), &n));
-    return p * (vec)((n + 127) << 23);
+    const vec magic = vec_set(12582912.0f);
+    x = vec_at_least(x, vec_set(-125.0f));
+    vec t = x + magic, r = x - (t - magic), p = vec_set(1.326472731e-3f);
+    p = vec_fma(p, r, vec_set(9.671512991e-3f));
+    p = vec_fma(p, r, vec_set(5.550733581e-2f));
+    p = vec_fma(p, r, vec_set(2.402224243e-1f));
+    p = vec_fma(p, r, vec_set(6.931470037e-1f));
+    p = vec_fma(p, r, vec_set(1.0f));
+    return p * (vec)(((veci)t << 23) + 0x3f800000); /* the low 9 bits of magic are zero */
 }
 
 static inline vec vec_erfc_positive(vec z)
