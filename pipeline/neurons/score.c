@@ -64,8 +64,8 @@ struct pass {
  * operation counts for 64 neurons. */
 struct room {
     int32_t *scores;
-    uint64_t *ones, *plane; /* [words], [planes][words] */
-    int32_t *guess;         /* [P] */
+    uint64_t *ones, *plane;      /* [words], [planes][words] */
+    struct selection_hint *hint; /* [P] */
 };
 
 static size_t to_line(size_t bytes)
@@ -77,7 +77,7 @@ static size_t room_bytes(const struct pass *p)
 {
     return to_line(select_scratch(p->words * 64)) +
            to_line((1 + (size_t)p->planes) * p->words * sizeof(uint64_t)) +
-           to_line((size_t)p->P * sizeof(int32_t));
+           to_line((size_t)p->P * sizeof(struct selection_hint));
 }
 
 static struct room room_of(const struct pass *p)
@@ -86,7 +86,8 @@ static struct room room_of(const struct pass *p)
     struct room r = {.scores = (int32_t *)(void *)at};
     r.ones = (uint64_t *)(void *)(at + to_line(select_scratch(p->words * 64)));
     r.plane = r.ones + p->words;
-    r.guess = (int32_t *)(void *)(at + p->scratch_bytes - to_line((size_t)p->P * sizeof *r.guess));
+    r.hint = (struct selection_hint *)(void *)(at + p->scratch_bytes -
+                                               to_line((size_t)p->P * sizeof *r.hint));
     return r;
 }
 
@@ -128,25 +129,35 @@ static void mask_take(struct mask *m, size_t begin, const uint64_t *ones, size_t
     }
 }
 
+/* A group's thresholds have moved from the last group's by about the same factor for all prompts: the group's weights are
+ * larger or smaller. */
 static void pass_group(const struct pass *p, const struct room *r, size_t begin, size_t n)
 {
     size_t words = (n + 63) / 64, k = (size_t)(p->o->fraction * (double)n);
-    if (p->common) memset(r->plane, 0, (size_t)p->planes * words * sizeof *r->plane);
+    float moved = 1.0f;
+    int all =
+        p->need == (size_t)p->P; /* then counts need one plane: who was selected by all so far */
+    if (p->common) memset(r->plane, all ? 0xff : 0, (size_t)p->planes * words * sizeof *r->plane);
     for (int i = 0; i < p->P; i++) {
+        float last = r->hint[i].at;
+        r->hint[i].at *= moved;
         p->select(&(struct selection){.w = p->w + begin,
                                       .v = p->v + (size_t)i * (size_t)p->D,
                                       .n = n,
                                       .cols = (size_t)p->D,
                                       .k = k,
                                       .scratch = r->scores,
-                                      .guess = &r->guess[i],
+                                      .hint = &r->hint[i],
                                       .ones = r->ones});
+        moved = last > 0.0f && r->hint[i].at > 0.0f ? r->hint[i].at / last : 1.0f;
         if (p->mask) mask_take(&p->mask[i], begin, r->ones, n);
-        if (p->common) vote(r->plane, p->planes, words, r->ones);
+        if (p->common && all)
+            for (size_t j = 0; j < words; j++) r->plane[j] &= r->ones[j];
+        else if (p->common) vote(r->plane, p->planes, words, r->ones);
     }
     if (!p->common) return;
-    elect(r->plane, p->planes, words, p->need, r->ones);
-    mask_take(p->common, begin, r->ones, n);
+    if (!all) elect(r->plane, p->planes, words, p->need, r->plane);
+    mask_take(p->common, begin, r->plane, n);
 }
 
 static void pass_tile(void *arg, long tile)
@@ -204,6 +215,7 @@ static enum code pass_prepare(struct pass *p)
             widest = p->group_begin[g + 1] - p->group_begin[g];
     p->groups_per_tile = groups_in_tile(p, p->n_groups);
     p->words = (widest + 63) / 64;
+    p->planes = p->common ? 1 : 0;
     while (p->common && p->P >> p->planes) p->planes++;
     p->scratch_bytes = room_bytes(p);
     p->scratch = mem_alloc((size_t)parallel_threads(), p->scratch_bytes + 1);

@@ -27,11 +27,15 @@ typedef enum code kernel_fn(const struct run *run, struct err *e);
 
 /* Which of n scores |w[i]| v[i % cols] are the k largest, ties to the smaller index (neurons/score.h). Exact: the answer is
  * the same on every machine. No operator of a graph, but a loop that is worth a machine's own instructions. */
+struct selection_hint {
+    float at, off;                      /* the threshold is near `at`, usually missed by at * off; 0: not known. Only speed
+                                         * depends on it. Afterwards: where it was, and what to expect next time */
+};
 struct selection {
     const float *w, *v;                 /* [n], [cols]; v not negative, nothing NaN */
     size_t n, cols, k;
     int32_t *scratch;                   /* select_scratch(n) bytes, 64-aligned is faster */
-    int32_t *guess;                     /* any number before the first call; then where a similar group had its threshold */
+    struct selection_hint *hint;
     uint64_t *ones;                     /* bit i of words i / 64; zero behind n */
 };
 static inline size_t select_scratch(size_t n) { return (n + 63) / 64 * (64 * sizeof(int32_t) + sizeof(uint64_t)); }
