@@ -50,8 +50,9 @@ static enum code licence_read(const struct exchange *x, struct licence *l, struc
     static const char *const files[] = {"LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE",
                                         "COPYING"};
     struct bytes card;
-    enum code rc = folder_read(x->base_path, "README.md", &card, e);
     *l = (struct licence){0};
+    if (x->model->file) return OK; /* what lies beside a checkpoint is of no one model */
+    enum code rc = folder_read(x->base_path, "README.md", &card, e);
     if (!rc && card.data) licence_of_card((const char *)card.data, l->id);
     free(card.data);
     for (size_t i = 0; !rc && !l->text.data && i < sizeof files / sizeof *files; i++) {
@@ -271,9 +272,8 @@ static void add_terms(struct text *t, const struct licence *l)
             "by it.\n\n",
             l->file);
     else
-        text_add(
-            t, "The base model's folder holds no licence: it is unknown here. Find it before this "
-               "is given to anybody; a model made from it is bound by it.\n\n");
+        text_add(t, "No licence lies with the base model: it is unknown here. Find it before this "
+                    "is given to anybody; a model made from it is bound by it.\n\n");
     text_add(
         t,
         "Whether the people, animals' owners and artists whose pictures were used have agreed is "

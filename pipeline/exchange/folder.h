@@ -23,5 +23,7 @@ enum code folder_add(struct output *out, const char *path, json_t *j, struct err
 enum code folder_tokenizer(const struct exchange *x, struct output *out, struct err *e);
 /* model_index.json and config.json of each part. (folder_config.c) */
 enum code folder_configs(const struct exchange *x, struct output *out, struct err *e);
+/* The same for a base that is a single file. (folder_made.c) */
+enum code folder_made(const struct exchange *x, struct output *out, struct err *e);
 
 #endif

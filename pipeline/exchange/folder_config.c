@@ -96,6 +96,7 @@ static enum code text_of_folder(const struct exchange *x, struct output *out, st
 
 enum code folder_configs(const struct exchange *x, struct output *out, struct err *e)
 {
+    if (x->model->file) return folder_made(x, out, e);
     enum code rc = index_of_folder(x, out, e);
     if (!rc) rc = copy(x, "unet/config.json", out, e);
     if (!rc) rc = copy(x, "vae/config.json", out, e);

@@ -90,7 +90,7 @@ static enum code plan_config(const struct exchange *x, const char *from, struct 
     }
     rc = folder_add(out, DIR "tokenizer_config.json", config, e);
     config = NULL;
-    if (!rc) {
+    if (!rc && x->state->n) {
         rc = folder_add(out, DIR "added_tokens.json", added, e);
         added = NULL;
     }
@@ -114,13 +114,31 @@ static enum code plan_copy(const char *from, const char *name, int is_needed, st
     return rc;
 }
 
+/* A base with merges alone has its vocabulary in memory. */
+static enum code plan_vocabulary(const struct exchange *x, struct output *out, struct err *e)
+{
+    const struct tokenizer *t = x->model->tokenizer;
+    json_t *j = json_object();
+    int failed = !j;
+    for (int32_t id = 0; !failed && id < tokenizer_vocab(t); id++)
+        failed = json_object_set_new(j, tokenizer_piece(t, id), json_integer(id));
+    if (!failed) return folder_add(out, DIR "vocab.json", j, e);
+    json_decref(j);
+    return err_set(e, ERR_NOMEM, "no memory to plan a vocabulary");
+}
+
 enum code folder_tokenizer(const struct exchange *x, struct output *out, struct err *e)
 {
-    char from[4400];
-    snprintf(from, sizeof from, "%s/tokenizer", x->base_path);
-    enum code rc = plan_copy(from, "vocab.json", 1, out, e);
+    char from[4096], vocabulary[4600];
+    enum code rc = base_model_tokenizer_path(x->base_path, from, sizeof from, e);
+    if (rc) return rc;
+    snprintf(vocabulary, sizeof vocabulary, "%s/vocab.json", from);
+    rc = file_exists(vocabulary) ? plan_copy(from, "vocab.json", 1, out, e)
+                                 : plan_vocabulary(x, out, e);
     if (!rc) rc = plan_copy(from, "merges.txt", 1, out, e);
-    if (!rc) rc = plan_copy(from, "special_tokens_map.json", 0, out, e);
-    if (!rc && !x->state->n) return plan_copy(from, "tokenizer_config.json", 0, out, e);
+    /* A single file's family may know better than the folder beside it (the pad token). */
+    if (!rc && !x->model->file) rc = plan_copy(from, "special_tokens_map.json", 0, out, e);
+    if (!rc && !x->state->n && !x->model->file)
+        return plan_copy(from, "tokenizer_config.json", 0, out, e);
     return rc ? rc : plan_config(x, from, out, e);
 }

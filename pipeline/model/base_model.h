@@ -46,6 +46,7 @@ enum code base_model_check(struct base_model *m, struct err *e);
 /* What belongs to a base model and lies beside a single file (model.safetensors: model.tokenizer/ ..., model.clip/) or in
  * the directory (tokenizer/, clip/). */
 enum code base_model_tokenizer_open(struct tokenizer **t, const char *path, struct err *e);
+enum code base_model_tokenizer_path(const char *path, char *out, size_t room, struct err *e);
 enum code base_model_clip_path(const char *path, char *out, size_t room, struct err *e);
 
 /* A separate CLIP for evaluation: directory with config.json, model.safetensors, tokenizer files. */

@@ -48,16 +48,24 @@ static enum code find_tokenizer(const char *path, char out[PATH_MOST], struct er
                    path, out);
 }
 
+enum code base_model_tokenizer_path(const char *path, char *out, size_t room, struct err *e)
+{
+    char dir[PATH_MOST];
+    if (!single_file_is(path)) return inside(path, "tokenizer", out, room, e);
+    enum code rc = find_tokenizer(path, dir, e);
+    if (rc) return rc;
+    if ((size_t)snprintf(out, room, "%s", dir) < room) return OK;
+    return err_set(e, ERR_INPUT, "path too long: %.200s", dir);
+}
+
 enum code base_model_tokenizer_open(struct tokenizer **t, const char *path, struct err *e)
 {
     char dir[PATH_MOST];
     const char *pad;
-    enum code rc;
     *t = NULL;
-    if (!single_file_is(path)) {
-        rc = inside(path, "tokenizer", dir, sizeof dir, e);
-        return rc ? rc : tokenizer_open(t, dir, e);
-    }
-    if ((rc = single_file_pad(path, &pad, e)) || (rc = find_tokenizer(path, dir, e))) return rc;
+    enum code rc = base_model_tokenizer_path(path, dir, sizeof dir, e);
+    if (rc) return rc;
+    if (!single_file_is(path)) return tokenizer_open(t, dir, e);
+    if ((rc = single_file_pad(path, &pad, e))) return rc;
     return tokenizer_open_padded(t, dir, pad, e);
 }

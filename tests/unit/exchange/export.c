@@ -154,6 +154,46 @@ static void tokenizer_knows(const struct study *s, const char *name)
     json_decref(index);
 }
 
+/* A folder becomes one file in original names, and that, without the folder's own configurations but for those that no
+ * checkpoint holds, becomes a folder again: one name through all of it. */
+static void goes_round(const char *folder)
+{
+    struct study s;
+    struct base_model *m;
+    char command[2000], file[512];
+    snprintf(file, sizeof file, "%.400s/pets.safetensors", inside("round"));
+    study_open(&s, folder, 0, NULL);
+    struct hash name = s.model->hash;
+    is_code(study_export(&s, "round", single_file_plan, &e), OK, &e, "%s: exported as one file",
+            folder);
+    study_close(&s);
+    snprintf(
+        command, sizeof command,
+        "d='%s'; cd '%.400s' && cp -r \"$OLDPWD/$d\" pets.config && chmod -R u+w pets.config && "
+        "mv pets.config/tokenizer pets.tokenizer && rm pets.tokenizer/vocab.json",
+        folder, inside("round"));
+    ok(!system(command), "%s: what a file cannot hold lies beside it", folder);
+    if (!is_code(base_model_open(&m, file, &e), OK, &e, "%s: it opens", folder)) return;
+    ok(hash_equal(m->hash, name), "%s: it has the folder's name", folder);
+    base_model_close(m);
+    study_open(&s, file, 0, NULL);
+    is_code(study_export(&s, "again", diffusers_plan, &e), OK, &e, "%s: the file becomes a folder",
+            folder);
+    if (is_code(base_model_open(&m, inside("again/diffusers"), &e), OK, &e, "%s: it opens", folder))
+        ok(hash_equal(m->hash, name) && m->unet.sample_size == s.model->unet.sample_size &&
+               m->schedule.config.file_class != SCHEDULER_OTHER,
+           "%s: and has the name again", folder);
+    base_model_close(m);
+    study_close(&s);
+    study_open(&s, file, 2, TOKENS);
+    is_code(study_export(&s, "wm", diffusers_plan, &e), OK, &e, "%s: a lineage of the file too",
+            folder);
+    unet_is_w_m(&s, folder);
+    text_has_rows(&s, folder);
+    tokenizer_knows(&s, folder);
+    study_close(&s);
+}
+
 /* ---- a single file ---------------------------------------------------------------------------------------------------- */
 
 /* One third of a fused matrix, or the whole. */
@@ -292,7 +332,7 @@ static void card_tells(void)
     ok(!system(command), "a base is copied");
     s.x.base_path = base;
     study_export(&s, "wm", diffusers_plan, &e);
-    ok(card_says("\nlicense: unknown\n") && card_says("holds no licence: it is unknown here"),
+    ok(card_says("\nlicense: unknown\n") && card_says("No licence lies with the base model"),
        "a licence that is not there is said to be unknown");
     ok(card_says("not measured") && card_says("Nobody has measured"), "so is a likeness");
     ok(card_says("safety checker"), "the missing safety checker is told");
@@ -357,6 +397,8 @@ int main(void)
     lineage_comes_out("classic");
     lineage_comes_out("ragged"); /* OpenCLIP's names */
     lineage_comes_out("storybook");
+    goes_round("tests/golden/micro/model");
+    goes_round("tests/golden/original/open/model");
     card_tells();
     refuses();
     survives_no_memory();
