@@ -20,9 +20,9 @@ ROWS = [
     row("storybook-sample", "Storybook picture, 20 DDIM steps with guidance", "sample", STORYBOOK, (64, 64), None, 1e-3,
         options=dict(sampler="ddim", steps=20, guidance=5.0)),
     row("unet-256", "SD 1.5 UNet, 256x256", "unet", SD15, (256, 256), 1.5, 1e-4),
-    row("unet-512", "SD 1.5 UNet, 512x512", "unet", SD15, (512, 512), 1.5, 1e-4, budget=150),
+    row("unet-512", "SD 1.5 UNet, 512x512", "unet", SD15, (512, 512), 1.5, 1e-4, budget=90),
     row("step-256", "SD 1.5 training step, 256x256, B = 1", "step", SD15, (256, 256), 1.5, 1e-3, budget=90, options=TRAIN),
     row("decode-256", "SD 1.5 VAE decode, 256x256", "vae-decode", SD15, (256, 256), 1.5, 1e-4),
-    row("decode-512", "SD 1.5 VAE decode, 512x512", "vae-decode", SD15, (512, 512), 1.5, 1e-4, budget=120),
-    row("score", "neurons of 20 prompts, all 19.17 M weights", "score", SD15, (), 40.0, 2e-5, budget=90, batch=20),
+    row("decode-512", "SD 1.5 VAE decode, 512x512", "vae-decode", SD15, (512, 512), 1.5, 1e-4, budget=90),
+    row("score", "neurons of 20 prompts, all 19.17 M weights", "score", SD15, (), 40.0, 2e-5, budget=60, batch=20),
 ]

@@ -27,11 +27,11 @@ PROGRAMS = ROOT / os.environ.get("ENGRAM_BENCH", "build/plain/bench/peer")
 
 def first_run(side, memory):
     """The run that touches all memory: what it adds to the resident set, and its seconds."""
+    memory["highest"] = side.memory()["VmHWM"]
     side.reset_highest()
-    before, _ = side.memory()
+    before = side.memory()["VmRSS"]
     seconds = float(side.ask("run"))
-    _, highest = side.memory()
-    memory["activations"] = highest - before
+    memory["grown"] = side.memory()["VmHWM"] - before
     return seconds
 
 
@@ -72,16 +72,16 @@ def measure(row, folder, threads, rounds, cpus, limit, log):
         sides.insert(0, Side("engram", [PROGRAMS / "engram_side", row["kind"], model, folder / "in.safetensors",
                                         folder / "options.json", str(threads)], cpus, openmp, log, deadline))
         facts["engram"] = json.loads(sides[0].wait_until_ready())
-        memory = {s.name: {"highest": s.memory()[1]} for s in sides}
+        memory = {s.name: {} for s in sides}
         first = {s.name: first_run(s, memory[s.name]) for s in sides}
-        memory["torch"]["activations"] = facts["torch"]["grown"]  # its layouts were tried before
         for s in sides:
             s.ask(f"write {folder / s.name}.safetensors")
         apart = difference(row, folder)
         times, load = timed_rounds(sides, row["budget"], rounds, cpus)
         for s in sides:
-            resident, highest = s.memory()
-            memory[s.name] |= {"running": resident, "highest": max(memory[s.name]["highest"], highest)}
+            now = s.memory()
+            memory[s.name] |= {"highest": max(memory[s.name]["highest"], now["VmHWM"]), "own": now["RssAnon"]}
+        memory["torch"] |= {k: facts["torch"][k] for k in ("grown", "highest")}  # of its best layout, tried before
     finally:
         for s in sides:
             s.end()
@@ -111,6 +111,7 @@ def options():
     p.add_argument("--rounds", type=int, default=ROUNDS)
     p.add_argument("--results", type=Path, default=ROOT / "bench/results/peer.json")
     p.add_argument("--limit", type=float, default=300, help="seconds after which a row is given up (default: %(default)s)")
+    p.add_argument("--total", type=float, default=900, help="seconds after which no further row is begun (default: %(default)s)")
     o = p.parse_args()
     o.row = [] if o.row == ["all"] else o.row
     return o
@@ -131,7 +132,11 @@ def main():
         print(f"measuring {len(chosen)} rows with {o.threads} threads", flush=True)
         ceilings = machine.ceilings(PROGRAMS / "ceilings", o.threads, cpus)
         about = {"engram": source, "machine": machine.describe(), "ceilings": ceilings}
+    begun = time.monotonic()
     for row in chosen if not o.table else []:
+        if time.monotonic() - begun > o.total:
+            print(f"  {row['name']} and what follows: no time left; --missing measures them")
+            break
         print(f"  {row['name']} ...", end="", flush=True)
         with tempfile.TemporaryDirectory(prefix="engram-peer-") as folder, open(Path(folder) / "log", "w+") as log:
             try:

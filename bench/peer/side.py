@@ -43,14 +43,10 @@ class Side:
         os.kill(self.process.pid, signal.SIGSTOP)
 
     def memory(self):
-        """(resident now, highest since reset) in bytes."""
-        found = {}
+        """Bytes by name: VmRSS now, VmHWM the highest of it since reset, RssAnon the part that is no mapped file."""
         with open(f"/proc/{self.process.pid}/status") as f:
-            for line in f:
-                key, _, value = line.partition(":")
-                if key in ("VmRSS", "VmHWM"):
-                    found[key] = int(value.split()[0]) * 1024
-        return found["VmRSS"], found["VmHWM"]
+            found = dict(line.split(":", 1) for line in f)
+        return {key: int(found[key].split()[0]) * 1024 for key in ("VmRSS", "VmHWM", "RssAnon")}
 
     def reset_highest(self):
         with open(f"/proc/{self.process.pid}/clear_refs", "w") as f:

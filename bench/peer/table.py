@@ -2,7 +2,7 @@
 
 
 HEAD = ("| row | ours | best | PyTorch | best | its layout | rounds | ratio | bar | GFLOP/s (of multiply-adds) | activations MB: "
-        "planned / grown | PyTorch: grown | highest RSS MB | PyTorch's | apart | others' load |")
+        "planned / grown | PyTorch: grown | highest RSS MB (no map) | PyTorch's | apart | others' load |")
 
 
 def seconds(t):
@@ -22,6 +22,10 @@ def peak(found):
     return f"{rate:.0f} ({100 * rate / found['ceilings']['fma_256']:.0f} %)" if found["ceilings"]["fma_256"] else f"{rate:.0f}"
 
 
+def resident(memory):
+    return f"{megabytes(memory['highest'])} ({megabytes(memory['own'])})"
+
+
 def verdict(found):
     if found["difference"] > found["allowed"]:
         return "**results differ**"
@@ -36,9 +40,9 @@ def line(found):
     return (f"| {found['title']} | {seconds(found['median']['engram'])} | {seconds(found['least']['engram'])} | "
             f"{seconds(found['median']['torch'])} | {seconds(found['least']['torch'])} | {facts['torch'].get('layout', '-')} | "
             f"{len(found['times']['torch'])} | **{found['ratio']:.2f}** | {verdict(found)} | {peak(found)} | "
-            f"{megabytes(planned or None)} / {megabytes(memory['engram']['activations'])} | "
-            f"{megabytes(memory['torch']['activations'])} | {megabytes(memory['engram']['highest'])} | "
-            f"{megabytes(memory['torch']['highest'])} | {found['difference']:.0e} | {100 * max(found['load']):.0f} % |")
+            f"{megabytes(planned or None)} / {megabytes(memory['engram']['grown'])} | "
+            f"{megabytes(memory['torch']['grown'])} | {resident(memory['engram'])} | "
+            f"{resident(memory['torch'])} | {found['difference']:.0e} | {100 * max(found['load']):.0f} % |")
 
 
 def circumstances(found):

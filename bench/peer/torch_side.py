@@ -25,7 +25,11 @@ import parts  # noqa: E402
 
 
 def component(cls, folder, name):
-    return cls.from_pretrained(folder / name, torch_dtype=torch.float32).eval().requires_grad_(False)
+    """Weights are mapped by the loader; they are looked at once here, so that no run has to read them from the file."""
+    model = cls.from_pretrained(folder / name, torch_dtype=torch.float32).eval().requires_grad_(False)
+    for p in model.parameters():
+        p.sum()
+    return model
 
 
 def scheduler_of(folder):
@@ -224,31 +228,36 @@ def memory(key):
     return 1024 * int(line.split()[1])
 
 
-def grown_by(work):
-    """Seconds of one run, and by how many bytes its highest resident memory exceeds what was resident before. PyTorch's
-    allocator keeps nothing on the CPU; what malloc keeps is given back first."""
+def first_run(work):
+    """Seconds of one run; by how many bytes its highest resident memory exceeds what was resident before; that highest. The
+    CPU allocator of PyTorch keeps nothing; what malloc keeps is given back first."""
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     before = memory("VmRSS")
     seconds = timed(work)
-    return seconds, memory("VmHWM") - before
+    highest = memory("VmHWM")
+    return seconds, highest - before, highest
 
 
 def choose_layout(work):
-    """The faster of channels_last on and off; of a slow row one run each, without a run to warm up."""
-    times, grown = {}, {}
+    """The faster of channels_last on and off; of a slow row one run each, without a run to warm up. Its memory is what the
+    process had needed until then: contiguous comes first, and pays for no other layout."""
+    found, highest = {}, memory("VmHWM")
     for name, layout in (("contiguous", torch.contiguous_format), ("channels_last", torch.channels_last)):
         if work.layouts:
             work.arrange(layout)
-        elif times:
+        elif found:
             break
-        times[name], grown[name] = grown_by(work)
-        if times[name] < 5:
-            times[name] = min(timed(work), timed(work))
-    best = min(times, key=times.get)
+        highest = max(highest, memory("VmHWM"))
+        seconds, grown, top = first_run(work)
+        highest = max(highest, top)
+        if seconds < 5:
+            seconds = min(timed(work), timed(work))
+        found[name] = {"seconds": seconds, "grown": grown, "highest": highest}
+    best = min(found, key=lambda name: found[name]["seconds"])
     if work.layouts:
         work.arrange(torch.channels_last if best == "channels_last" else torch.contiguous_format)
-    return {"layout": best if work.layouts else "-", "layouts": times, "grown": grown[best]}
+    return {"layout": best if work.layouts else "-", "layouts": found} | found[best]
 
 
 def save(tensors, path):
