@@ -2,6 +2,7 @@
 #include "cli/caption.h"
 #include "cli/check_base.h"
 #include "cli/check_delta.h"
+#include "cli/fit.h"
 #include "cli/cli.h"
 
 #include "base/file.h"
@@ -70,13 +71,25 @@ static void save_captions(const struct concept *c, struct problems *p)
     }
 }
 
-static void check_folder(const char *dir, const struct concept_options *o, int save, json_t *list,
-                         struct problems *all)
+/* Does a base model's text encoder read the captions whole? t may be NULL: nobody asked. */
+static void check_captions(const struct concept *c, const struct tokenizer *t, struct problems *p)
+{
+    char what[4200];
+    struct err e = {0};
+    for (int i = 0; t && i < c->n; i++) {
+        snprintf(what, sizeof what, "caption of %s", c->image[i].path);
+        if (fit_check(t, c->image[i].caption, what, &e)) problems_add(p, e.code, "%s", e.text);
+    }
+}
+
+static void check_folder(const char *dir, const struct concept_options *o,
+                         const struct tokenizer *t, int save, json_t *list, struct problems *all)
 {
     struct concept c = {0};
     struct problems p = {0};
     struct err e = {0};
     if (concept_read(dir, o, &c, &p, &e) && !p.n) problems_add(&p, e.code, "%s", e.text);
+    if (!p.n) check_captions(&c, t, &p);
     if (save && !p.n) save_captions(&c, &p);
     if (cli.json) json_array_append_new(list, concept_json(dir, &c, &p));
     else if (!p.n) print_concept(dir, &c);
@@ -94,7 +107,8 @@ static int run(int argc, char **argv)
     int save = 0;
     struct option_spec spec[] = {
         {"base", OPTION_TEXT, &base, "PATH",
-         "check a base model instead: a diffusers folder or one checkpoint"},
+         "a base model, a diffusers folder or one checkpoint: alone, or whether it reads all "
+         "captions"},
         {"token", OPTION_TEXT, &o.token, "TOKEN", "as learn would get it"},
         {"class", OPTION_TEXT, &o.class_word, "WORD", "as learn would get it"},
         {"kind", OPTION_TEXT, &o.kind, "KIND", "animal, object, scene or style"},
@@ -107,17 +121,21 @@ static int run(int argc, char **argv)
     struct problems all = {0};
     if (options_read(&verb_check, spec, sizeof spec / sizeof *spec, argc, argv, &rest, &e))
         return cli_fail(&e);
-    if (base) return check_base(base);
+    if (base && !rest.n) return check_base(base);
     if (rest.n == 1 && check_delta_is(rest.v[0])) return check_delta(rest.v[0]);
     if (!rest.n) {
         err_set(&e, ERR_USAGE, "usage: %s", verb_check.usage);
         return cli_fail(&e);
     }
+    struct tokenizer *t = NULL;
+    struct commit_rows none = {0};
+    if (base && fit_open(&t, base, &none, o.token, &e)) return cli_fail(&e);
     if (caption_open(&asked, &wish, &e)) return cli_fail(&e);
     o.captioner = caption_captioner(&asked);
     json_t *list = json_array();
-    for (size_t i = 0; i < rest.n; i++) check_folder(rest.v[i], &o, save, list, &all);
+    for (size_t i = 0; i < rest.n; i++) check_folder(rest.v[i], &o, t, save, list, &all);
     caption_close(&asked);
+    tokenizer_close(t);
     int status = all.n ? err_exit_status(all.code[0]) : 0;
     if (cli.json) {
         int printed = cli_print(json_pack("{s:o}", "concepts", list));
@@ -137,6 +155,7 @@ const struct verb verb_check = {
         "  engram check photos/rex --caption-command 'my-captioner --short {image}' "
         "--save-captions\n"
         "  engram check --base examples/storybook/model\n"
+        "  engram check --base examples/storybook/model photos/rex        and its captions fit\n"
         "  engram check pets.engram.safetensors             what is in an exported delta, proved "
         "commit by commit\n",
     .more = "The caption of x.jpg is x.txt beside it, else its line in metadata.jsonl "

@@ -1,7 +1,9 @@
 /* evaluate.c - `engram evaluate`: scores of a lineage, and its report. What learn has measured already is not measured again. */
 #include "cli/cli.h"
+#include "cli/fit.h"
 #include "cli/progress.h"
 
+#include "pipeline/evaluate/patterns.h"
 #include "pipeline/evaluate/report.h"
 #include "pipeline/method/settings.h"
 #include "pipeline/neurons/commit.h"
@@ -24,6 +26,36 @@ struct evaluating {
     struct lineage_row row;
 };
 
+/* The patterns of the command line, filled in for one concept, are read whole. */
+static enum code check_concept(const struct evaluating *v, const struct tokenizer *t,
+                               const struct commit_row *row, struct err *e)
+{
+    const char *kind = proto_concept_kind(row->kind);
+    const char **chosen = mem_alloc(v->prompts.n + 1, sizeof *chosen);
+    enum code rc = chosen ? OK : err_set(e, ERR_NOMEM, "out of memory for prompts");
+    int n =
+        rc ? 0 : patterns_choose(kind, v->prompts.v, (int)v->prompts.n, chosen, (int)v->prompts.n);
+    for (int i = 0; !rc && i < n; i++) {
+        char text[PATTERN_TEXT], what[200];
+        pattern_fill(chosen[i], kind, row->token, row->class_word, text);
+        snprintf(what, sizeof what, "evaluation prompt \"%.100s\"", text);
+        rc = fit_check(t, text, what, e);
+    }
+    free(chosen);
+    return rc;
+}
+
+static enum code check_prompts(const struct evaluating *v, struct err *e)
+{
+    struct tokenizer *t = NULL;
+    if (!v->prompts.n || !v->row.base_path) return OK;
+    enum code rc = patterns_check(v->prompts.v, (int)v->prompts.n, e);
+    if (!rc) rc = fit_open(&t, v->row.base_path, &v->commits, NULL, e);
+    for (size_t i = 0; !rc && i < v->commits.n; i++) rc = check_concept(v, t, &v->commits.v[i], e);
+    tokenizer_close(t);
+    return rc;
+}
+
 /* Submits an evaluation and waits; its report replaces the one that learn made for that commit. */
 static enum code measure(struct evaluating *v, struct err *e)
 {
@@ -36,6 +68,7 @@ static enum code measure(struct evaluating *v, struct err *e)
     enum code rc = cli_settings(v->config, &v->set, &settings, &json, &v->arena, &p, e);
     problems_fini(&p);
     if (!rc) rc = cli_commit(v->lineage, v->commit, &v->arena, &commit, e);
+    if (!rc) rc = check_prompts(v, e);
     if (rc) return rc;
     struct message ask = {.kind = MSG_evaluate,
                           .evaluate = {.key = cli_key(),

@@ -5,6 +5,7 @@
 #include "pipeline/model/base_model.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum code fit_open(struct tokenizer **out, const char *path, const struct commit_rows *commits,
                    const char *token, struct err *e)
@@ -34,7 +35,11 @@ enum code fit_check(const struct tokenizer *t, const char *text, const char *wha
     free(ids);
     if (rc) return err_context(e, "%s", what);
     if (x.n_full <= length) return OK;
+    size_t kept;
+    if ((rc = tokenizer_kept(t, text, &kept, e))) return rc;
+    kept += strspn(text + kept, " ");
     return err_set(e, ERR_INPUT,
-                   "%s has %d tokens with start and end; the text encoder reads %d: shorten it",
-                   what, x.n_full, length);
+                   "%s has %d tokens with start and end; the text encoder reads %d, so \"%.160s\" "
+                   "would be lost: shorten it",
+                   what, x.n_full, length, text + kept);
 }

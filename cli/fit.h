@@ -2,7 +2,7 @@
  *
  *     struct tokenizer *t;
  *     fit_open(&t, row.base_path, &commits, "<rex>", &e);           // with the tokens that the text may use
- *     fit_check(t, caption, "caption of rex/1.png", &e);            // ERR_INPUT: how long it is, how much is read
+ *     fit_check(t, caption, "caption of rex/1.png", &e);            // ERR_INPUT: how long it is, what would be lost
  *     tokenizer_close(t);
  */
 #ifndef CLI_FIT_H

@@ -129,6 +129,9 @@ static enum code draw(struct drawing *d, int i, uint8_t *rgb, struct hash *out, 
     struct bytes png = {0};
     const char *prompt = d->prompts.v[i / d->per_prompt];
     enum code rc = tokenizer_encode(d->tokenizer, prompt, d->ids, d->length, &enc, e);
+    if (!rc && enc.n_full > enc.n)
+        rc = err_set(e, ERR_INPUT, "prompt \"%.200s\" has %d tokens; the text encoder reads %d",
+                     prompt, enc.n_full, enc.n);
     struct sample_request r = {.prompt = d->ids,
                                .negative = d->ids + d->length,
                                .kv = d->lineage.kv,

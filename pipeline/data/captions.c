@@ -39,6 +39,7 @@ static void take(const json_t *object, struct place at, struct captions *out, st
     char clean[CONCEPT_TEXT], place[600];
     struct err e = {0};
     if (!mistake && !text) mistake = "has no \"text\"";
+    if (!mistake && out->n == CAPTIONS_MOST) mistake = "is one too many for a folder of images";
     if (!mistake && captions_find(out, file)) mistake = "names a file that an earlier line has";
     if (mistake) {
         problems_add(p, ERR_INPUT, "%s:%d: the line %s", at.name, at.line, mistake);
@@ -64,6 +65,12 @@ static void take(const json_t *object, struct place at, struct captions *out, st
     }
 }
 
+static int is_blank(const char *s, size_t n)
+{
+    while (n && strchr(" \t\r", *s) && *s) s++, n--;
+    return !n;
+}
+
 void captions_parse(const char *text, size_t bytes, const char *name, struct captions *out,
                     struct problems *p)
 {
@@ -74,7 +81,7 @@ void captions_parse(const char *text, size_t bytes, const char *name, struct cap
         const char *stop = memchr(line, '\n', (size_t)(end - line));
         size_t n = (size_t)((stop ? stop : end) - line);
         json_error_t why;
-        if (strspn(line, " \t\r") < n) {
+        if (!is_blank(line, n)) {
             json_t *object = json_loadb(line, n, JSON_REJECT_DUPLICATES, &why);
             if (object) take(object, at, out, p);
             else problems_add(p, ERR_INPUT, "%s:%d:%d: %s", name, at.line, why.column, why.text);

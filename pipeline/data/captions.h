@@ -17,6 +17,8 @@
 
 #define CAPTIONS_BYTES (4u << 20)      /* of the file; 64 captions of 1 KB are 64 KB */
 
+#define CAPTIONS_MOST 4096             /* as many files as a concept's folder may hold; each name is compared with all */
+
 struct caption { char *file, *text; int line; };            /* owned; line from 1 */
 struct captions { struct caption *caption; size_t n; };
 

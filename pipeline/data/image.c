@@ -170,3 +170,17 @@ void image_flip(struct image *im)
             }
     }
 }
+
+int image_contrast(const struct image *im)
+{
+    uint8_t least[3] = {255, 255, 255}, most[3] = {0, 0, 0};
+    int widest = 0;
+    for (size_t i = 0, n = (size_t)im->w * (size_t)im->h * 3; i < n; i++) {
+        uint8_t v = im->rgb[i];
+        if (v < least[i % 3]) least[i % 3] = v;
+        if (v > most[i % 3]) most[i % 3] = v;
+    }
+    for (int c = 0; c < 3; c++)
+        if (most[c] - least[c] > widest) widest = most[c] - least[c];
+    return widest;
+}

@@ -7,8 +7,9 @@
  *     image_fini(&im);
  *
  * Refused with one line: empty, truncated, damaged, unknown, animated, larger by its own header than IMAGE_PIXELS or
- * 32768 a side (before any pixel is decoded). EXIF orientation is applied; alpha is laid on white; 16 bit is rounded to 8;
- * grey becomes RGB; CMYK JPEG is converted. Gamma and colour profiles are ignored, as Pillow ignores them.
+ * 32768 a side (before any pixel is decoded). EXIF orientation is applied; alpha is laid on white; of 16 bits the upper 8
+ * count; grey becomes RGB; CMYK JPEG is converted, with Adobe's polarity. Gamma and colour profiles are ignored. All of this
+ * as Pillow does it, within 1 of 255 (docs/formats.md, "Pictures").
  */
 #ifndef DATA_IMAGE_H
 #define DATA_IMAGE_H
@@ -40,6 +41,8 @@ enum code image_resize(struct image *im, int w, int h, struct err *e);
  * to even). Costs the pixels of the square, however long the image. */
 enum code image_square(struct image *im, int side, struct err *e);
 void image_flip(struct image *im);                        /* left-right */
+/* How far the colours of a picture lie apart: the largest difference between two pixels in one channel, 0 to 255. */
+int image_contrast(const struct image *im);
 
 /* text: keyword, value, keyword, value, NULL (UTF-8; tEXt where Latin-1 will do, else iTXt); may be NULL. Same bytes for same input. */
 enum code image_write_png(const char *path, const struct image *im, const char *const *text, struct err *e);

@@ -80,17 +80,15 @@ static void orientation_read(struct reader *r)
         }
 }
 
-/* One row of C M Y K to RGB as Pillow does it: (1 - k)(1 - c). Adobe's files hold the light, not the ink. */
-static void row_from_cmyk(const uint8_t *in, uint8_t *out, int w, int inverted)
+/* One row of C M Y K to RGB as Pillow does it: (1 - k)(1 - c). Files hold the light, not the ink: Adobe's do, and those
+ * without its marker are taken for the same, by Pillow and so by everything that was trained through it. */
+static void row_from_cmyk(const uint8_t *in, uint8_t *out, int w)
 {
-    for (int x = 0; x < w; x++, in += 4, out += 3) {
-        unsigned light_k = inverted ? in[3] : 255u - in[3];
+    for (int x = 0; x < w; x++, in += 4, out += 3)
         for (int c = 0; c < 3; c++) {
-            unsigned ink = inverted ? 255u - in[c] : in[c];
-            unsigned t = ink * light_k + 128, shade = ((t >> 8) + t) >> 8;
-            out[c] = (uint8_t)(light_k - shade);
+            unsigned t = (255u - in[c]) * in[3] + 128, shade = ((t >> 8) + t) >> 8;
+            out[c] = (uint8_t)(in[3] - shade);
         }
-    }
 }
 
 static void decode(struct reader *r, const void *data)
@@ -114,7 +112,7 @@ static void decode(struct reader *r, const void *data)
         uint8_t *to = p->pixel + (size_t)j->output_scanline * (size_t)p->w * 3,
                 *row = cmyk ? r->row : to;
         jpeg_read_scanlines(j, &row, 1);
-        if (cmyk) row_from_cmyk(row, to, p->w, j->saw_Adobe_marker);
+        if (cmyk) row_from_cmyk(row, to, p->w);
     }
     jpeg_finish_decompress(j);
 }

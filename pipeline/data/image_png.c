@@ -94,7 +94,8 @@ static void to_8_bit_rgb(struct stream *s, struct picture *p)
     int alpha = (kind & PNG_COLOR_MASK_ALPHA) || png_get_valid(s->png, s->info, PNG_INFO_tRNS);
     p->info->had_16_bit = png_get_bit_depth(s->png, s->info) == 16;
     p->info->was_grey = !(kind & PNG_COLOR_MASK_COLOR);
-    png_set_scale_16(s->png);
+    png_set_strip_16(
+        s->png); /* the upper byte, as Pillow; rounding can end two steps away once resized */
     png_set_expand(s->png); /* palettes, less than 8 bits, tRNS */
     png_set_gray_to_rgb(s->png);
     png_set_interlace_handling(s->png);

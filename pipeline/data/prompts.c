@@ -19,6 +19,16 @@ struct line {
     int number;
 };
 
+struct named {
+    const char *id; /* borrowed from the prompt */
+    int line;
+};
+struct reading {
+    const char *path;
+    struct prompts *out;
+    struct named *named; /* owned, [out->n] */
+};
+
 static char *copy(const char *s)
 {
     size_t n = strlen(s) + 1;
@@ -27,30 +37,54 @@ static char *copy(const char *s)
     return out;
 }
 
-static enum code add(struct prompts *p, const char *id, const char *concepts, const char *text,
-                     const char *place, struct err *e)
+static enum code add(struct reading *r, const char *id, const char *concepts, const char *text,
+                     const char *place, int number, struct err *e)
 {
+    struct prompts *p = r->out;
     if (!*text)
         return err_set(e, ERR_INPUT, "%s: no text; expected \"id | concepts | text\"", place);
     if (!*id) return err_set(e, ERR_INPUT, "%s: no id before the first |", place);
-    for (int i = 0; i < p->n; i++)
-        if (!strcmp(p->prompt[i].id, id))
-            return err_set(e, ERR_INPUT, "%s: the id \"%s\" is taken by a line above", place, id);
     if (p->n == PROMPTS) return err_set(e, ERR_INPUT, "%s: more than %d prompts", place, PROMPTS);
     struct prompt *grown = mem_grow(p->prompt, (size_t)p->n, (size_t)p->n + 1, sizeof *grown);
     if (!grown) return err_set(e, ERR_NOMEM, "%s: out of memory", place);
     p->prompt = grown;
+    struct named *names = mem_grow(r->named, (size_t)p->n, (size_t)p->n + 1, sizeof *names);
+    if (!names) return err_set(e, ERR_NOMEM, "%s: out of memory", place);
+    r->named = names;
     struct prompt *new = &grown[p->n++];
     *new = (struct prompt){copy(id), copy(concepts), copy(text)};
     if (!new->id || !new->concepts || !new->text)
         return err_set(e, ERR_NOMEM, "%s: out of memory", place);
+    names[p->n - 1] = (struct named){new->id, number};
     return OK;
 }
 
-static enum code add_line(struct prompts *p, const char *path, struct line l, struct err *e)
+static int by_id_and_line(const void *a, const void *b)
+{
+    const struct named *x = a, *y = b;
+    int c = strcmp(x->id, y->id);
+    return c ? c : (x->line > y->line) - (x->line < y->line);
+}
+
+/* Each id once. Sorted, for ten thousand ids compared with each other take their time. */
+static enum code check_ids(struct reading *r, struct err *e)
+{
+    const struct named *twice = NULL;
+    size_t n = (size_t)r->out->n;
+    if (n) qsort(r->named, n, sizeof *r->named, by_id_and_line);
+    for (size_t i = 1; i < n; i++)
+        if (!strcmp(r->named[i].id, r->named[i - 1].id) &&
+            (!twice || r->named[i].line < twice->line))
+            twice = &r->named[i];
+    if (!twice) return OK;
+    return err_set(e, ERR_INPUT, "%s:%d: the id \"%s\" is taken by a line above", r->path,
+                   twice->line, twice->id);
+}
+
+static enum code add_line(struct reading *r, struct line l, struct err *e)
 {
     char place[PLACE], id[CONCEPT_TEXT], concepts[CONCEPT_TEXT], text[CONCEPT_TEXT], number[16];
-    snprintf(place, sizeof place, "%s:%d", path, l.number);
+    snprintf(place, sizeof place, "%s:%d", r->path, l.number);
     const char *bar = memchr(l.s, '|', l.n), *end = l.s + l.n;
     const char *second = bar ? memchr(bar + 1, '|', (size_t)(end - bar - 1)) : NULL;
     enum code rc;
@@ -63,14 +97,14 @@ static enum code add_line(struct prompts *p, const char *path, struct line l, st
     if (!second) {
         if (!*text || *text == '#') return OK;
         snprintf(number, sizeof number, "%d", l.number);
-        return add(p, number, "", text, place, e);
+        return add(r, number, "", text, place, l.number, e);
     }
     if ((rc = words_clean(l.s, (size_t)(bar - l.s), place, id, sizeof id, e))) return rc;
     if (*id == '#') return OK;
     if ((rc =
              words_clean(bar + 1, (size_t)(second - bar - 1), place, concepts, sizeof concepts, e)))
         return rc;
-    return add(p, id, concepts, text, place, e);
+    return add(r, id, concepts, text, place, l.number, e);
 }
 
 static int is_comment(const struct line *l)
@@ -83,6 +117,7 @@ static int is_comment(const struct line *l)
 enum code prompts_read(const char *path, struct prompts *out, struct err *e)
 {
     struct bytes b = {0};
+    struct reading r = {path, out, NULL};
     *out = (struct prompts){0};
     enum code rc = file_read(path, FILE_BYTES, &b, e);
     const char *s = (const char *)b.data, *end = s + b.n;
@@ -90,11 +125,13 @@ enum code prompts_read(const char *path, struct prompts *out, struct err *e)
     for (int number = 1; !rc && s < end; number++) {
         const char *stop = memchr(s, '\n', (size_t)(end - s));
         struct line l = {s, (size_t)((stop ? stop : end) - s), number};
-        if (!is_comment(&l)) rc = add_line(out, path, l, e);
+        if (!is_comment(&l)) rc = add_line(&r, l, e);
         s = stop ? stop + 1 : end;
     }
+    if (!rc) rc = check_ids(&r, e);
     if (!rc && !out->n) rc = err_set(e, ERR_INPUT, "%s holds no prompt; write one a line", path);
     free(b.data);
+    free(r.named);
     if (rc) prompts_fini(out);
     return rc;
 }

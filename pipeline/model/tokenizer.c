@@ -15,6 +15,7 @@
 
 /* BPE is quadratic in the length of a word; no prompt is longer than a page. */
 #define TEXT_MOST (16u << 10)
+#define LENGTH_MOST 77 /* of tokenizer_length */
 #define START_TEXT "<|startoftext|>"
 #define END_TEXT "<|endoftext|>"
 
@@ -314,5 +315,61 @@ enum code tokenizer_encode(const struct tokenizer *t, const char *text, int32_t 
     }
     free(x.word);
     free(x.ids);
+    return rc;
+}
+
+/* ---- what is cut ---------------------------------------------------------------------------------------------------- */
+
+/* Does text, ended at byte n for a moment, fit? */
+static enum code fits(const struct tokenizer *t, char *text, size_t n, int *yes, struct err *e)
+{
+    struct encoded x;
+    int32_t ids[LENGTH_MOST];
+    char was = text[n];
+    text[n] = 0;
+    enum code rc = tokenizer_encode(t, text, ids, tokenizer_length(t), &x, e);
+    text[n] = was;
+    *yes = !rc && x.n_full <= x.n;
+    return rc;
+}
+
+static int at_space(char next)
+{
+    return next == ' ';
+}
+
+static int at_character(char next)
+{
+    return (next & 0xc0) != 0x80;
+}
+
+/* The last place where text may end, before the first that does not fit. */
+static enum code last_fit(const struct tokenizer *t, char *text, int (*may_end)(char next),
+                          size_t *kept, struct err *e)
+{
+    enum code rc = OK;
+    int yes = 1;
+    *kept = 0;
+    for (size_t i = 1; !rc && yes; i++) {
+        int ends = !text[i] || may_end(text[i]);
+        if (ends) rc = fits(t, text, i, &yes, e);
+        if (ends && yes) *kept = i;
+        if (!text[i]) break;
+    }
+    return rc;
+}
+
+enum code tokenizer_kept(const struct tokenizer *t, const char *text, size_t *kept, struct err *e)
+{
+    size_t n = strlen(text);
+    int yes;
+    char *copy = mem_alloc(n + 1, 1);
+    *kept = n;
+    if (!copy) return err_set(e, ERR_NOMEM, "no memory for a text of %zu bytes", n);
+    memcpy(copy, text, n);
+    enum code rc = fits(t, copy, n, &yes, e);
+    if (!rc && !yes) rc = last_fit(t, copy, at_space, kept, e);
+    if (!rc && !yes && !*kept) rc = last_fit(t, copy, at_character, kept, e);
+    free(copy);
     return rc;
 }

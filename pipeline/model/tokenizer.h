@@ -47,4 +47,8 @@ struct encoded {
 enum code tokenizer_encode(const struct tokenizer *t, const char *text, int32_t *ids, int length,
                            struct encoded *out, struct err *e);
 
+/* How much of text the model reads: the bytes at its front that fit into the tokenizer's length whole, up to a space where
+ * one is near. *kept is strlen(text) if nothing is cut. Encodes the text word by word: for messages. */
+enum code tokenizer_kept(const struct tokenizer *t, const char *text, size_t *kept, struct err *e);
+
 #endif

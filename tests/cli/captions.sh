@@ -109,4 +109,14 @@ check --caption-endpoint "$folder"
 like "$status $stderr" '75 *cannot be asked*address from $ENGRAM_CAPTION_URL?' "so is one that is not there"
 check --caption-endpoint --caption-command "true {image}" "$folder"
 is "$status" 2 "both at once are refused"
+
+# ---- what a base model would not read
+fresh
+printf 'a dog%.0s on a walk ' {1..9} >"$folder/1.txt"
+check --base examples/storybook/model "$folder"
+like "$status $stderr" "3 engram: caption of $folder/1.png has * tokens with start and end; the text encoder reads 32, so \"*on a walk\" would be lost*" "a caption over the limit is refused with what would be lost"
+check "$folder"
+is "$status" 0 "without a base model nobody knows the limit"
+check --base examples/storybook/no-model "$folder"
+is "$status" 3 "a base model that is not there is refused"
 done_testing

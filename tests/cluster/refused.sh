@@ -53,6 +53,8 @@ learn 3 "caption of *long/1.png has * tokens*reads 32*" "a caption that the text
 long=$(printf 'a dog%.0s on a very long walk ' {1..20})
 refuses 3 'prompt "a dog on a very long walk*" has * tokens*reads 32*' "a prompt that the text encoder cannot read whole" sample --lineage pets "$long"
 refuses 3 'the negative prompt has * tokens*reads 32*' "a negative prompt likewise" sample --lineage pets --negative "$long" "a <rex> dog"
+refuses 3 'evaluation prompt "a * dog a dog*" has * tokens*reads 32, so "*walk*" would be lost*' "an evaluation prompt likewise" \
+    evaluate --lineage pets --again --prompt "a {concept} $long"
 folder peek && learn 3 'preview "a dog on*" has * tokens*reads 32*' "a preview likewise" peek --preview "$long"
 folder small && learn 3 'token "REX"*' "a malformed token" small --token REX
 learn 3 'token "<>"*' "an empty token" small --token '<>'

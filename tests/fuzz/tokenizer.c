@@ -1,4 +1,4 @@
-/* The files of a tokenizer, a token to add, and a text. Parts: vocab.json, merges.txt, special_tokens_map.json,
+/* The files of a tokenizer, a token to add, and a text. A file without bytes is absent. Parts: vocab.json, merges.txt, special_tokens_map.json,
  * tokenizer_config.json, added_tokens.json, token, text. */
 #include "pipeline/model/tokenizer.h"
 #include "tests/fuzz/support/fuzz.h"
@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct tokenizer *t;
     struct err e = {0};
     fuzz_split(data, n, part, PARTS);
-    for (int i = 0; i < FILES; i++) fuzz_file(file[i], part[i]);
+    for (int i = 0; i < FILES; i++) fuzz_file(file[i], part[i].n ? part[i] : (struct fuzz_part){0});
     enum code rc = tokenizer_open(&t, fuzz_folder(), &e);
     if (rc) {
         fuzz_refused(rc, &e);

@@ -53,7 +53,7 @@ const char *fuzz_folder(void)
 {
     const char *in = getenv("TMPDIR");
     if (*folder) return folder;
-    snprintf(folder, sizeof folder, "%.150s/engram-fuzz-XXXXXX", in ? in : "/tmp");
+    snprintf(folder, sizeof folder, "%.150s/fuzz-engram-XXXXXX", in ? in : "/tmp");
     if (!mkdtemp(folder)) {
         perror(folder);
         exit(99);

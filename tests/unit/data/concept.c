@@ -24,9 +24,11 @@ static void write_text(const char *name, const char *text)
     fclose(f);
 }
 
-static void write_image(const char *name, int w, int h)
+/* Contrast: how far the brightest pixel is from the darkest. */
+static void write_contrast(const char *name, int w, int h, int contrast)
 {
     uint8_t *grey = calloc((size_t)w, (size_t)h);
+    for (int i = 0; i < w * h; i++) grey[i] = (uint8_t)(100 + i % (contrast + 1));
     struct bytes b = png_make(
         &(struct png_wish){.w = w, .h = h, .depth = 8, .rows = grey, .row_bytes = (size_t)w});
     FILE *f = fopen(in(name), "wb");
@@ -34,6 +36,11 @@ static void write_image(const char *name, int w, int h)
     fclose(f);
     free(grey);
     free(b.data);
+}
+
+static void write_image(const char *name, int w, int h)
+{
+    write_contrast(name, w, h, 40);
 }
 
 static void folder(const char *name)
@@ -107,6 +114,8 @@ static void bad_folder(void)
     folder("bad");
     write_image("small.png", 300, 20);
     write_image("twice.png", 64, 64);
+    write_contrast("flat.png", 64, 64, 8);
+    write_contrast("faint.png", 64, 64, 9);
     write_image("twice.jpg", 64, 64);
     write_image("cut.png", 64, 64);
     write_image("fine.png", 64, 64);
@@ -131,6 +140,12 @@ static void bad_folder(void)
     ok(says(&p, "%s/concept.yaml:4:1: kind \"beast\": choose animal, object, scene or style", dir),
        "and a wrong kind");
     ok(says(&p, "image %s/small.png is 300x20; the shorter side needs 64", dir), "a small image");
+    ok(says(&p,
+            "image %s/flat.png is of one colour: no two pixels are more than 8 of 255 apart, so "
+            "there "
+            "is nothing to learn from it; remove it",
+            dir),
+       "an image of one colour, but not one that is faint");
     ok(says(&p, "%s/cut.png is truncated after 60 bytes; export it again", dir),
        "a truncated image");
     ok(says(&p, "%s/empty.jpg is empty; export it again", dir), "an empty image");
@@ -151,9 +166,9 @@ static void bad_folder(void)
        "a caption in Latin-1");
     ok(says(&p, "%s/empty.txt is empty; write a sentence or remove the file", dir),
        "an empty caption");
-    is_int(p.n, 14, "all at once and nothing twice");
-    ok(strstr(e.text, "14 problems; the first: "), "the error sums them up: %s",
-       strstr(e.text, "14"));
+    is_int(p.n, 15, "all at once and nothing twice");
+    ok(strstr(e.text, "15 problems; the first: "), "the error sums them up: %s",
+       strstr(e.text, "15"));
     ok(!c.image && !c.n, "and no concept comes out");
     problems_fini(&p);
 

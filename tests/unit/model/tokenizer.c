@@ -52,6 +52,33 @@ static void frames(void)
     tokenizer_close(NULL);
 }
 
+/* How many bytes of a text the tokenizer keeps; -1: an error. */
+static int kept(const struct tokenizer *t, const char *text)
+{
+    size_t n;
+    return tokenizer_kept(t, text, &n, &e) ? -1 : (int)n;
+}
+
+static void cut_texts(void)
+{
+    struct tokenizer *t;
+    char words[800] = "", digits[101], marks[301] = "";
+    if (!is_code(tokenizer_open(&t, SMALL, &e), OK, &e, "a tokenizer opens")) return;
+    is_int(kept(t, "a cat on the mat"), 16, "a short text is kept");
+    is_int(kept(t, ""), 0, "so is none");
+    for (int i = 0; i < 75; i++) strcat(words, i ? " cat" : "cat");
+    is_int(kept(t, words), 299, "75 words of one token are kept");
+    strcat(words, " a dog");
+    is_int(kept(t, words), 299, "of more the first 75");
+    memset(digits, '7', 100);
+    digits[100] = 0;
+    is_int(kept(t, digits), 75, "of 100 digits without a space the first 75");
+    for (int i = 0; i < 100; i++) strcat(marks, "\xe7\x8c\xab");
+    is_int(kept(t, marks) % 3, 0, "characters of three bytes are cut between them");
+    is_int(kept(t, "caf\xe9"), -1, "what is no text is refused");
+    tokenizer_close(t);
+}
+
 static void added(void)
 {
     struct tokenizer *t;
@@ -199,6 +226,7 @@ static void survives_no_memory(void)
 int main(void)
 {
     frames();
+    cut_texts();
     added();
     edited_files();
     hashes();
