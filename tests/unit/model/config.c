@@ -177,6 +177,24 @@ static void clip(void)
             OK, &e, "one half alone");
     ok(v.patch == 14 && v.hidden == 1024 && t.hidden == 512 && t.layers == 12 && t.heads == 8,
        "leaves the other at its defaults");
+    is_code(
+        config_read_clip(
+            text_file("c.json",
+                      "{\"architectures\":[\"CLIPModel\"],\"initializer_factor\":1.0,"
+                      "\"logit_scale_init_value\":2.6592,\"model_type\":\"clip\","
+                      "\"projection_dim\":768,\"text_config_dict\":{\"hidden_size\":768},"
+                      "\"text_config\":{\"model_type\":\"clip_text_model\",\"hidden_size\":768,"
+                      "\"intermediate_size\":3072,\"num_attention_heads\":12,\"eos_token_id\":2,"
+                      "\"projection_dim\":512},\"vision_config_dict\":null,\"vision_config\":{"
+                      "\"model_type\":\"clip_vision_model\",\"hidden_size\":1024,"
+                      "\"intermediate_size\":4096,\"num_attention_heads\":16,"
+                      "\"num_hidden_layers\":24,\"patch_size\":14,\"projection_dim\":512}}"),
+            &t, &v, &e),
+        OK, &e, "ViT-L/14 as it is published");
+    ok(t.hidden == 768 && t.layers == 12 && t.heads == 12 && t.intermediate == 3072 &&
+           v.hidden == 1024 && v.layers == 24 && v.heads == 16 && v.intermediate == 4096 &&
+           v.patch == 14 && v.image_size == 224 && t.projection == 768 && v.projection == 768,
+       "is read, with the projection of the whole");
     is_code(config_read_clip(text_file("c.json", "{}"), &t, &v, &e), ERR_INPUT, &e, "no halves");
     says(e, "text_config is missing", "named");
     is_code(config_read_clip_text(text_file("c.json", "{\"model_type\":\"t5\"}"), &t, &e),
