@@ -61,7 +61,7 @@ int check_base(const char *path)
 {
     struct err e = {0};
     struct base_model *m;
-    struct hash clip;
+    struct hash clip = {{0}};
     char clip_path[4200];
     int found = 0, status;
     if (base_model_open(&m, path, &e)) return cli_fail(&e);
