@@ -1,4 +1,5 @@
 """One half of a row as a process that is stopped (SIGSTOP) whenever it is not asked: nobody spins beside the other."""
+import ctypes
 import os
 import select
 import signal
@@ -6,11 +7,21 @@ import subprocess
 import time
 
 
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def begin_child(cpus):
+    """In the child: on these processors, and dead when we are, or a stopped process would hold its gigabytes for ever."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.sched_setaffinity(0, cpus)
+
+
 class Side:
     def __init__(self, name, command, cpus, environment, log, deadline):
         self.name, self.deadline = name, deadline  # of time.monotonic: no answer is waited for longer
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-                                        env=os.environ | environment, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+                                        env=os.environ | environment, preexec_fn=lambda: begin_child(cpus))
 
     def wait_until_ready(self):
         word, _, facts = self.line().partition(" ")
