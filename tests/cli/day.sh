@@ -83,6 +83,18 @@ is "$status" 0 "a lineage is measured"
 like "$stdout" "CONCEPT*CLIP-I*drift*<rex> *<mug> *" "concept by concept"
 like "$(head -c 200 "$out/report.html" 2>&1)" "<!doctype html>*" "and its report is a page"
 
+run engram export --lineage pets --commit 2 --out "$out/export" --to diffusers,single-file,embeddings,delta
+like "$status $stdout" "0 *diffusers/model_index.json*pets.safetensors*embeddings/comfyui-a1111/rex.safetensors*pets.engram.safetensors*README.md*as of commit 2, <mug>*" \
+    "a lineage is exported"
+like "$(<"$out/export/README.md")" "---*license: unknown*<rex> dog*0.*<mug> cup*" "with a card that tells what was measured"
+run engram check "$out/export/pets.engram.safetensors"
+like "$status $stdout" "0 *2 commits of pets*<rex>*<mug>*" "its delta is proved"
+engram export --lineage pets --commit 0 --out "$out/base" >/dev/null 2>&1
+is "$(engram check --base "$out/base/diffusers" --json | jq -r .base)" "$(engram check --base "$base" --json | jq -r .base)" \
+    "without concepts it is the base, by its name"
+engram export --lineage pets --commit 2 --out "$out/again" --to diffusers,single-file,embeddings,delta >/dev/null 2>&1
+ok "exported again it has the same bytes" diff -r "$out/export" "$out/again"
+
 # Two lineages at once keep to themselves.
 engram lineage create house >/dev/null
 engram learn --lineage house "$home/mug" --config "$quick" --set seed.value=1 --no-evaluate >/dev/null
@@ -125,6 +137,8 @@ is_json "show job" engram show 1
 is_json "show commit" engram show --lineage pets 1
 is_json sample engram sample --lineage pets --out "$out/json" --set sample.steps=2 "a dog"
 is_json evaluate engram evaluate --lineage pets --commit 2 --set evaluate.per_prompt=1
+is_json export engram export --lineage pets --out "$out/json-export" --to embeddings
+is_json "check delta" engram check "$out/export/pets.engram.safetensors"
 is_json "learn --wait" engram learn --lineage four "$home/rex" --config "$quick" --no-evaluate --wait
 prints down engram down
 is_json down engram down
