@@ -186,7 +186,7 @@ static char *record(const struct task *t, const struct masks *m, const struct tr
     json_decref(root);
     if (facts) text_add_bytes(&out, facts, strlen(facts) - 1); /* without the closing brace */
     text_add(&out, ",\"settings\":");
-    settings_write(&t->settings, &out);
+    settings_record(&t->settings, &out);
     text_add(&out, "}");
     int whole = facts && text_ok(&out);
     free(facts);

@@ -43,14 +43,28 @@ static enum code encode_mine(const struct latents *l, const struct task *t, stru
     return rc;
 }
 
+size_t latents_bytes(const struct latents *l)
+{
+    return (size_t)l->n * (size_t)l->mirrors * moment_count(l) * sizeof(float);
+}
+
+void latents_size(struct latents *l, const struct task *t, struct picture_set p, int mirrors,
+                  int *mine, size_t *gathering)
+{
+    int size = t->ranks->size;
+    *l = (struct latents){.n = p.n, .mirrors = mirrors, .channels = t->model->vae.latent_channels};
+    l->h = l->w = p.side / vae_factor(&t->model->vae);
+    *mine = (p.n * mirrors + size - 1) / size;
+    *gathering = (size_t)*mine * (1 + (size_t)size) * moment_count(l) * sizeof(float);
+}
+
 enum code latents_make(struct latents *l, const struct task *t, struct picture_set p, int mirrors,
                        struct err *e)
 {
-    int factor = vae_factor(&t->model->vae), size = t->ranks->size;
-    *l = (struct latents){.n = p.n, .mirrors = mirrors, .channels = t->model->vae.latent_channels};
-    l->h = l->w = p.side / factor;
-    size_t count = moment_count(l), jobs = (size_t)p.n * (size_t)mirrors;
-    size_t per_rank = (jobs + (size_t)size - 1) / (size_t)size;
+    int n_mine, size = t->ranks->size;
+    size_t gathering;
+    latents_size(l, t, p, mirrors, &n_mine, &gathering);
+    size_t count = moment_count(l), jobs = (size_t)p.n * (size_t)mirrors, per_rank = (size_t)n_mine;
     if (!jobs) return OK;
     float *mine = mem_alloc(per_rank * count, sizeof *mine);
     float *all = mem_alloc(per_rank * count * (size_t)size, sizeof *all);

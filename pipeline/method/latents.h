@@ -13,7 +13,11 @@ struct latents {
 };
 
 enum code latents_make(struct latents *l, const struct task *t, struct picture_set pictures, int mirrors, struct err *e);
+/* The sizes alone, for plans: moments stays NULL. *mine: how many this rank would encode; *gathering: bytes that are there
+ * beside the moments until all ranks have them. */
+void latents_size(struct latents *l, const struct task *t, struct picture_set pictures, int mirrors, int *mine, size_t *gathering);
 void latents_fini(struct latents *l);
+size_t latents_bytes(const struct latents *l);                      /* of all moments */
 size_t latents_count(const struct latents *l);                      /* floats of one latent, h*w*L */
 
 /* (mean + exp(logvar / 2) * noise - shift) * scale of picture i, mirror k. noise and out [h][w][L]. */

@@ -37,6 +37,8 @@ struct task {
     int n_calibration;
     struct picture_set instance, prior;    /* for train; prior.n may be 0 */
     uint64_t seed;
+    size_t memory;                         /* for train.recompute = auto: bytes that the loop may take; 0: this rank's part of ... */
+    int ranks_here;                        /* ... what is free when the loss is built, shared by so many; 0: memory is not looked at */
     const char *inputs_json;               /* recorded in the commit as "inputs": hashes of images, captions ...; may be NULL */
     struct collectives *ranks;
     /* Called on rank 0 between steps; may be NULL. Nonzero: stop with ERR_CANCELLED (all ranks learn of it). */

@@ -21,6 +21,7 @@ struct setting {
     double least, most, number; /* range and default of numbers */
     const char *choices, *text; /* "a|b|c"; default of texts and enums */
     const char *what;
+    int unrecorded; /* SETTING_HOW */
 };
 
 static const struct setting TABLE[] = {
@@ -53,6 +54,16 @@ static const struct setting TABLE[] = {
      .text = def,                                  \
      .choices = list,                              \
      .what = doc},
+#define SETTING_HOW(g, n, def, list, doc)          \
+    {.group = #g,                                  \
+     .name = #n,                                   \
+     .path = #g "." #n,                            \
+     .type = TYPE_ENUM,                            \
+     .offset = offsetof(struct settings, g##_##n), \
+     .text = def,                                  \
+     .choices = list,                              \
+     .what = doc,                                  \
+     .unrecorded = 1},
 #define SETTING_TEXT(g, n, def, doc)               \
     {.group = #g,                                  \
      .name = #n,                                   \
@@ -65,6 +76,7 @@ static const struct setting TABLE[] = {
 #undef SETTING_REAL
 #undef SETTING_INT
 #undef SETTING_ENUM
+#undef SETTING_HOW
 #undef SETTING_TEXT
 };
 #define N_SETTINGS (sizeof TABLE / sizeof TABLE[0])
@@ -274,13 +286,26 @@ static void value_add(struct text *out, const struct settings *s, const struct s
     }
 }
 
-void settings_write(const struct settings *s, struct text *out)
+static void write_those(const struct settings *s, int with_unrecorded, struct text *out)
 {
+    const char *before = "{";
     for (size_t i = 0; i < N_SETTINGS; i++) {
-        text_printf(out, "%s\"%s\":", i ? "," : "{", TABLE[i].path);
+        if (TABLE[i].unrecorded && !with_unrecorded) continue;
+        text_printf(out, "%s\"%s\":", before, TABLE[i].path);
         value_add(out, s, &TABLE[i]);
+        before = ",";
     }
     text_add(out, "}");
+}
+
+void settings_write(const struct settings *s, struct text *out)
+{
+    write_those(s, 1, out);
+}
+
+void settings_record(const struct settings *s, struct text *out)
+{
+    write_those(s, 0, out);
 }
 
 void settings_help(struct text *out)

@@ -2,12 +2,14 @@
 #include "pipeline/method/train.h"
 
 #include "base/arena.h"
+#include "base/memory.h"
 #include "base/philox.h"
 #include "pipeline/method/adam.h"
 #include "pipeline/method/cns.h"
 #include "pipeline/method/latents.h"
 #include "pipeline/method/regulariser.h"
 #include "pipeline/model/loss.h"
+#include "pipeline/model/runner.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -97,16 +99,19 @@ static void list_values(struct trainer *r, const struct masks *m)
     }
 }
 
-static enum code allocate(struct trainer *r, struct err *e)
+/* One array of the trainer: where its pointer goes, and its size. */
+struct want {
+    void *at;
+    size_t n, size;
+};
+enum { WANTS = 15 };
+
+static void wants(struct trainer *r, struct want want[WANTS])
 {
     const struct task *t = r->t;
     size_t n = r->s->n, dim = r->s->dim, latent = latents_count(&r->instance),
-           rows = (size_t)t->lineage->n + 1;
-    size_t gathered = r->width * (size_t)r->slots;
-    struct {
-        void *at;
-        size_t n, size;
-    } want[] = {
+           rows = (size_t)t->lineage->n + 1, gathered = r->width * (size_t)r->slots;
+    const struct want list[WANTS] = {
         {&r->ids, ((size_t)t->instance.n + 1) * (size_t)r->length, sizeof(int32_t)},
         {&r->begin, (size_t)t->model->kv.n + 1, sizeof(size_t)},
         {&r->shared, n, 1},
@@ -123,26 +128,82 @@ static enum code allocate(struct trainer *r, struct err *e)
         {&r->grad, n, sizeof(float)},
         {&r->grad_row, dim, sizeof(float)},
     };
-    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+    memcpy(want, list, sizeof list);
+}
+
+static enum code allocate(struct trainer *r, struct err *e)
+{
+    struct want want[WANTS];
+    wants(r, want);
+    for (size_t i = 0; i < WANTS; i++) {
         void *p = mem_alloc(want[i].n ? want[i].n : 1, want[i].size);
         memcpy(want[i].at, &p, sizeof p);
-        if (!p) return err_set(e, ERR_NOMEM, "out of memory for training %zu neurons", n);
+        if (!p) return err_set(e, ERR_NOMEM, "out of memory for training %zu neurons", r->s->n);
     }
     return OK;
+}
+
+/* All arrays of the loop: those above, positions, and Adam's state. */
+static size_t own_bytes(struct trainer *r)
+{
+    struct want want[WANTS];
+    size_t bytes = r->s->n * sizeof *r->position +
+                   sizeof(float) * (3 * (r->s->n + r->s->dim) + (size_t)r->s->steps);
+    wants(r, want);
+    for (size_t i = 0; i < WANTS; i++) bytes += want[i].n * want[i].size;
+    return bytes;
+}
+
+static void count_samples(struct trainer *r)
+{
+    r->samples = instances(r) + class_images(r);
+    r->slots = (r->samples + r->t->ranks->size - 1) / r->t->ranks->size;
+    r->width = r->s->n + r->s->dim + TAIL;
+}
+
+/* Asked when all weights of the loss are there and before its arena is touched. All ranks ask before any goes on. */
+static size_t may_take(const struct task *t)
+{
+    return t->memory ? t->memory : memory_free().bytes / (size_t)t->ranks_here;
+}
+
+/* The shape of the loss, and whether its values are made again. The bytes are the same either way, so every rank may decide
+ * for itself. *c, if asked for or needed for that, is what the loss will take. */
+static enum code choose_shape(struct trainer *r, struct pace *pace, struct loss_shape *shape,
+                              struct cost *c, struct err *e)
+{
+    const struct task *t = r->t;
+    int how = t->settings.train_recompute;
+    int unsure = how == RECOMPUTE_AUTO && (t->memory || t->ranks_here);
+    struct cost own_cost = {0}, *cost = c ? c : &own_cost;
+    *shape = (struct loss_shape){.h = r->instance.h,
+                                 .w = r->instance.w,
+                                 .length = r->length,
+                                 .n_extra = t->lineage->n + 1,
+                                 .detach_first = t->settings.train_detach_bos != 0,
+                                 .recompute = how == RECOMPUTE_ALWAYS};
+    if (!c && !unsure) return OK;
+    enum code rc = loss_cost(t->model, t->kernels, shape, pace, cost, e);
+    if (rc || !unsure || cost->arena + own_bytes(r) <= may_take(t)) return rc;
+    *cost = (struct cost){0};
+    shape->recompute = 1;
+    return c ? loss_cost(t->model, t->kernels, shape, pace, cost, e) : OK;
 }
 
 static enum code graph_open(struct trainer *r, struct err *e)
 {
     const struct task *t = r->t;
     size_t before = (size_t)t->lineage->n * r->s->dim;
+    struct loss_shape shape;
     memcpy(r->kv, t->lineage->kv, t->lineage->n_weights * sizeof(float));
     if (before) memcpy(r->extra, t->lineage->rows, before * sizeof(float));
-    struct loss_shape shape = {.h = r->instance.h,
-                               .w = r->instance.w,
-                               .length = r->length,
-                               .n_extra = t->lineage->n + 1,
-                               .detach_first = t->settings.train_detach_bos != 0};
-    return loss_make(&r->graph, t->model, t->kernels, &shape, r->kv, r->extra, e);
+    enum code rc = choose_shape(r, NULL, &shape, NULL, e);
+    return rc ? rc : loss_make(&r->graph, t->model, t->kernels, &shape, r->kv, r->extra, e);
+}
+
+static int mirrors_of(const struct task *t)
+{
+    return t->settings.train_augment == 1 ? 2 : 1;
 }
 
 static enum code trainer_open(struct trainer *r, const struct task *t, const struct masks *m,
@@ -154,13 +215,10 @@ static enum code trainer_open(struct trainer *r, const struct task *t, const str
     if (!rc)
         rc = train_state_make(s, n, (uint32_t)t->model->text.hidden, t->settings.train_steps, e);
     rc = collectives_agree(t->ranks, rc, e);
-    int mirrors = t->settings.train_augment == 1 ? 2 : 1;
-    if (!rc) rc = latents_make(&r->instance, t, t->instance, mirrors, e);
+    if (!rc) rc = latents_make(&r->instance, t, t->instance, mirrors_of(t), e);
     if (!rc) rc = latents_make(&r->prior, t, t->prior, 1, e);
     if (rc) return rc;
-    r->samples = instances(r) + class_images(r);
-    r->slots = (r->samples + t->ranks->size - 1) / t->ranks->size;
-    r->width = n + s->dim + TAIL;
+    count_samples(r);
     rc = allocate(r, e);
     if (!rc) rc = tokenize(r, e);
     if (!rc) rc = token_init(t, s->row, e);
@@ -333,7 +391,7 @@ static struct hash task_key(const struct task *t, const struct masks *m)
     struct settings s = t->settings;
     struct text made = {0};
     s.train_checkpoint_every = 1;
-    settings_write(&s, &made);
+    settings_record(&s, &made);
     text_printf(&made, "\n%s\n%s\n%s\n%llu\n", t->token, t->class_word, t->kind,
                 (unsigned long long)t->seed);
     for (int i = 0; i < t->n_captions; i++) text_printf(&made, "%s\n", t->caption[i]);
@@ -394,6 +452,31 @@ static enum code resume(struct trainer *r, struct hash key, struct err *e)
     };
     for (size_t i = 0; !rc && i < sizeof part / sizeof part[0]; i++)
         rc = t->ranks->broadcast(t->ranks, part[i].at, part[i].bytes, 0, e);
+    return rc;
+}
+
+enum code train_cost(const struct task *t, size_t neurons, struct pace *pace,
+                     struct train_cost *out, struct err *e)
+{
+    struct train_state s = {
+        .n = neurons, .dim = (uint32_t)t->model->text.hidden, .steps = t->settings.train_steps};
+    struct trainer r = {.t = t, .s = &s, .length = tokenizer_length(t->model->tokenizer)};
+    struct loss_shape shape;
+    int of_class;
+    size_t gathering;
+    *out = (struct train_cost){0};
+    latents_size(&r.instance, t, t->instance, mirrors_of(t), &out->pictures, &out->gathering);
+    latents_size(&r.prior, t, t->prior, 1, &of_class, &gathering);
+    out->pictures += of_class;
+    if (gathering > out->gathering) out->gathering = gathering;
+    out->latents = latents_bytes(&r.instance) + latents_bytes(&r.prior);
+    count_samples(&r);
+    out->samples = r.slots;
+    out->own = own_bytes(&r);
+    enum code rc = image_moments_cost(t->model, t->kernels, t->instance.side, t->instance.side,
+                                      pace, &out->encode, e);
+    if (!rc) rc = choose_shape(&r, pace, &shape, &out->step, e);
+    if (!rc) out->recompute = shape.recompute;
     return rc;
 }
 

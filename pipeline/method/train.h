@@ -11,8 +11,21 @@
 
 #include "pipeline/method/method.h"
 #include "pipeline/method/train_state.h"
+#include "pipeline/tensor/cost.h"
 
 /* Trains the neurons of m->concept and the token's row. Resumes from and saves to t->checkpoint_path. */
 enum code train_run(const struct task *t, const struct masks *m, struct train_state *out, struct err *e);
+
+/* What training takes of one rank, for plans. Of the task it reads the model (which may be a sketch), kernels, settings, memory, the
+ * lineage's n, numbers and sides of pictures and the number of ranks. neurons: how many m->concept has. pace: NULL, or seconds are
+ * estimated, too. */
+struct train_cost {
+    struct cost encode, step;          /* arena of the VAE, seconds of one picture; of the loss, seconds of one sample */
+    int pictures, samples;             /* that one rank encodes; that it computes each step */
+    size_t latents, gathering;         /* bytes of the pictures' moments; of those of the larger set while ranks exchange them */
+    size_t own;                        /* bytes of the loop beside arenas and latents: lists, gradients, Adam's state */
+    int recompute;                     /* what train.recompute comes to */
+};
+enum code train_cost(const struct task *t, size_t neurons, struct pace *pace, struct train_cost *out, struct err *e);
 
 #endif

@@ -21,7 +21,8 @@ static const char DEFAULTS[] =
     "\"flip\","
     "\"train.clip\":1,\"train.lr\":3e-05,\"train.lr_token\":0.0005,\"train.beta1\":0.9,\"train."
     "beta2\":0.999,"
-    "\"train.eps\":1e-08,\"train.checkpoint_every\":50,\"sample.sampler\":\"ddim\",\"sample."
+    "\"train.eps\":1e-08,\"train.checkpoint_every\":50,\"train.recompute\":\"auto\",\"sample."
+    "sampler\":\"ddim\",\"sample."
     "steps\":50,\"sample.guidance\":7.5,"
     "\"sample.eta\":0,"
     "\"sample.negative\":\"\",\"sample.side\":0,\"evaluate.per_prompt\":4,\"seed.value\":0}";

@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/parallel.h"
+#include "pipeline/method/train.h"
 #include "pipeline/model/weights.h"
 #include "tests/method/support/study.h"
 #include "tests/tap.h"
@@ -192,6 +193,43 @@ static void resumption(void)
     study_close(&s);
 }
 
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+/* However the forward values come about, the commit is the same; the plan says which way it will be. */
+static void recomputation(void)
+{
+    struct study s;
+    struct err e = {0};
+    struct train_cost kept, made;
+    is_code(study_open(&s, 1, &e), OK, &e, "a study opens");
+    struct task *t = &s.task;
+    struct hash want = study_learn_name(t, &e);
+    t->settings.train_recompute = RECOMPUTE_NEVER;
+    is_code(train_cost(t, 100, NULL, &kept, &e), OK, &e, "a training is planned");
+    t->settings.train_recompute = RECOMPUTE_ALWAYS;
+    is_code(train_cost(t, 100, NULL, &made, &e), OK, &e, "with less memory, too");
+    ok(made.step.arena < kept.step.arena && made.recompute && !kept.recompute,
+       "which takes %zu instead of %zu bytes", made.step.arena, kept.step.arena);
+    ok(hash_equal(study_learn_name(t, &e), want), "and its commit is the same: %s", e.text);
+    exec_arenas_reset();
+    study_learn_name(t, &e);
+    is_int(exec_arenas_most(),
+           made.step.arena > made.encode.arena ? made.step.arena : made.encode.arena,
+           "in the memory that was planned");
+    t->settings.train_recompute = RECOMPUTE_AUTO;
+    t->memory = kept.step.arena + kept.own;
+    train_cost(t, 100, NULL, &made, &e);
+    ok(!made.recompute, "auto keeps what just fits");
+    t->memory--;
+    train_cost(t, 100, NULL, &made, &e);
+    ok(made.recompute, "and makes again what does not");
+    ok(hash_equal(study_learn_name(t, &e), want), "to the same commit");
+    t->memory = 0;
+    t->ranks_here = 1;
+    ok(hash_equal(study_learn_name(t, &e), want), "asking the machine, too");
+    study_close(&s);
+}
+
 /* ---- what it refuses, and settings that count -------------------------------------------------------------------- */
 
 static void learn_with(struct study *s, const char *set, enum code code, struct commit *out)
@@ -363,6 +401,7 @@ int main(void)
     two_concepts();
     record();
     resumption();
+    recomputation();
     variants();
     pull();
     class_images();
