@@ -5,6 +5,7 @@
  */
 #include "base/memory.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -62,7 +63,7 @@ static void group_limit(struct memory_limit *l, const char *dir, const char *lim
     snprintf(path, sizeof path, "%s/memory.stat", dir);
     number_in(path, inactive, &droppable);
     used -= droppable < used ? droppable : used;
-    lower(l, most > used ? most - used : 0, "the control group of this process leaves");
+    lower(l, most > used ? most - used : 0, "left by the control group of this process");
 }
 
 /* "0::/a/b" or "4:memory:/a/b": the group of each version, then its parents. */
@@ -89,11 +90,11 @@ static void walk_groups(struct memory_limit *l, const char *root, char *line)
 
 struct memory_limit memory_free_at(const char *root)
 {
-    struct memory_limit l = {SIZE_MAX, "nothing limits memory here"};
+    struct memory_limit l = {SIZE_MAX, "not limited here"};
     char path[PATH_MAX], line[PATH_MAX];
     size_t kib;
     snprintf(path, sizeof path, "%s/proc/meminfo", root);
-    if (number_in(path, "MemAvailable:", &kib)) lower(&l, kib * 1024, "this machine has free");
+    if (number_in(path, "MemAvailable:", &kib)) lower(&l, kib * 1024, "free on this machine");
     snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
     FILE *f = fopen(path, "r");
     while (f && fgets(line, sizeof line, f)) walk_groups(&l, root, line);
@@ -104,4 +105,35 @@ struct memory_limit memory_free_at(const char *root)
 struct memory_limit memory_free(void)
 {
     return memory_free_at("");
+}
+
+/* argv[0] ends in the program's name, and one of the others is the argument. */
+static int is_process(const char *pid, const char *program, const char *argument)
+{
+    char path[PATH_MAX], line[4096];
+    snprintf(path, sizeof path, "/proc/%.20s/cmdline", pid);
+    FILE *f = fopen(path, "r");
+    size_t n = f ? fread(line, 1, sizeof line - 1, f) : 0;
+    if (f) fclose(f);
+    line[n] = '\0';
+    const char *name = strrchr(line, '/');
+    if (!n || strcmp(name ? name + 1 : line, program) != 0) return 0;
+    for (size_t i = strlen(line) + 1; i < n; i += strlen(line + i) + 1)
+        if (!strcmp(line + i, argument)) return 1;
+    return 0;
+}
+
+size_t memory_held(const char *program, const char *argument)
+{
+    size_t sum = 0, kib;
+    DIR *d = opendir("/proc");
+    for (struct dirent *p; d && (p = readdir(d));) {
+        char path[PATH_MAX];
+        if (p->d_name[0] < '1' || p->d_name[0] > '9') continue;
+        if (!is_process(p->d_name, program, argument)) continue;
+        snprintf(path, sizeof path, "/proc/%.20s/status", p->d_name);
+        if (number_in(path, "RssAnon:", &kib)) sum += kib * 1024;
+    }
+    if (d) closedir(d);
+    return sum;
 }

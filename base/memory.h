@@ -18,10 +18,14 @@ void memory_peak_reset(void);
 
 struct memory_limit {
     size_t bytes;                      /* SIZE_MAX: nothing says */
-    const char *what;                  /* "this machine has free", "the control group of this process leaves" */
+    const char *what;                  /* "free on this machine", "left by the control group of this process" */
 };
 struct memory_limit memory_free(void);
 /* The same from another tree of files, for tests: "" is the real one. */
 struct memory_limit memory_free_at(const char *root);
+
+/* Bytes that belong to the processes alone whose command line begins with a program of this name and has this argument; what they
+ * would give back. Other users' are not seen. */
+size_t memory_held(const char *program, const char *argument);
 
 #endif

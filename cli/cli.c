@@ -249,6 +249,15 @@ json_t *cli_job_json(const struct job_row *r)
         cli_hash_json(r->commit), "results", results);
 }
 
+const char *cli_size(uint64_t bytes, char out[32])
+{
+    double b = (double)bytes;
+    if (b >= 1073741824.0) snprintf(out, 32, "%.1f GiB", b / 1073741824.0);
+    else if (b >= 1048576.0) snprintf(out, 32, "%.1f MiB", b / 1048576.0);
+    else snprintf(out, 32, "%.1f KiB", b / 1024.0);
+    return out;
+}
+
 const char *cli_duration(double seconds, char out[32])
 {
     long s = (long)(seconds + 0.5);

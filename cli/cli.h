@@ -19,7 +19,7 @@
 /* What the common options said; filled by options_read. */
 extern struct cli { const char *home; int json, help; } cli;
 
-extern const struct verb verb_doctor, verb_check, verb_up, verb_down, verb_lineage, verb_learn, verb_queue, verb_watch, verb_cancel,
+extern const struct verb verb_doctor, verb_check, verb_plan, verb_up, verb_down, verb_lineage, verb_learn, verb_queue, verb_watch, verb_cancel,
     verb_log, verb_show, verb_sample, verb_evaluate, verb_export, verb_import;
 
 /* Prints "engram: <line>" and returns the exit status. cli_fail_all prints every problem and returns the first one's. */
@@ -58,6 +58,7 @@ enum code cli_settings(const char *config, const struct words *set, struct setti
 
 json_t *cli_hash_json(struct hash h);              /* hex, or null for zero */
 json_t *cli_job_json(const struct job_row *r);
+const char *cli_size(uint64_t bytes, char out[32]);          /* "7.9 GiB", "512.0 MiB", "38.2 KiB" */
 const char *cli_duration(double seconds, char out[32]);      /* "4 s", "2 min 05 s" */
 
 #endif

@@ -4,6 +4,7 @@
 #include "cli/caption.h"
 #include "cli/cli.h"
 #include "cli/fit.h"
+#include "cli/outlook.h"
 #include "cli/progress.h"
 
 #include "pipeline/data/concept.h"
@@ -17,7 +18,7 @@
 #define FEWEST_PIXELS 32 /* a picture smaller than this teaches nothing */
 
 struct learning {
-    const char *lineage, *token, *class_word, *kind, *config, *dir;
+    const char *lineage, *token, *class_word, *kind, *config, *memory, *dir;
     struct words set, preview;
     struct caption_wish caption;
     int wait, no_evaluate;
@@ -95,6 +96,42 @@ static void check_texts(struct learning *l)
     tokenizer_close(k);
 }
 
+/* Ranks of one worker group, as far as the coordinator knows any. */
+static int ranks_of_a_group(struct learning *l)
+{
+    struct message ask = {.kind = MSG_ping, .ping = {.client = "engram learn"}}, answer;
+    if (cli_ask(&ask, &l->arena, &answer, NULL) || !answer.pong.groups) return 2;
+    uint64_t n = answer.pong.ranks / answer.pong.groups;
+    return n > 0 && n <= 4096 ? (int)n : 1;
+}
+
+/* What cannot fit is refused before anything is sent (outlook.h). How many neurons the concept gets is supposed, not scored. */
+static void check_room(struct learning *l)
+{
+    struct err e = {0};
+    struct outlook o;
+    struct outlook_options x = {.base = l->row.base_path,
+                                .base_hash = l->row.base_hash,
+                                .commits = l->commits,
+                                .concept = &l->concept,
+                                .settings = &l->settings,
+                                .previews = (int)l->preview.n,
+                                .evaluate = !l->no_evaluate};
+    if (l->memory && outlook_bytes(l->memory, &x.memory, &e))
+        problems_add(&l->problems, e.code, "%s", e.text);
+    if (l->problems.n) return;
+    x.ranks = ranks_of_a_group(l);
+    enum code rc = cli_home(&x.home, &e);
+    if (!rc) {
+        rc = outlook_make(&o, &x, &e);
+        if (!rc) rc = outlook_fits(&o, &e);
+        if (!rc && o.forecast.recompute && l->settings.train_recompute == RECOMPUTE_AUTO)
+            cli_say("note: memory is short; training makes forward values again (train.recompute)");
+        outlook_close(&o);
+    }
+    if (rc) problems_add(&l->problems, rc, "%s", e.text);
+}
+
 /* A caption that nobody wrote is said. */
 static void say_caption(const struct learning *l, int i)
 {
@@ -125,6 +162,7 @@ static void check(struct learning *l)
     caption_close(&asked);
     check_lineage(l);
     check_texts(l);
+    check_room(l);
     for (int i = 0; i < l->concept.n && !l->problems.n; i++) say_caption(l, i);
 }
 
@@ -210,6 +248,8 @@ static int run(int argc, char **argv)
          "draw this when it is learned; may be repeated"},
         {"no-evaluate", OPTION_FLAG, &l.no_evaluate, NULL,
          "do not measure this and earlier concepts afterwards"},
+        {"memory", OPTION_TEXT, &l.memory, "SIZE",
+         "what the worker group's machine has, like 8G (default: what is free here)"},
         {"wait", OPTION_FLAG, &l.wait, NULL, "follow it to the end"},
         {"help-settings", OPTION_FLAG, &settings_wanted, NULL,
          "list every setting with its default"},

@@ -132,6 +132,21 @@ static json_t *stage_json(const struct stage_row *s)
                      report ? report : json_null(), "outputs", hashes_json(&s->outputs));
 }
 
+/* "  71.6 MiB a rank, arenas 2.1 MiB" of a stage that has run; "" where its report does not say. */
+static const char *memory_of(const struct stage_row *s, char out[96])
+{
+    char rank[32], arena[32];
+    json_t *report = *s->report ? json_loads(s->report, 0, NULL) : NULL;
+    const json_t *memory = json_object_get(report, "memory");
+    json_int_t bytes = json_integer_value(json_object_get(memory, "rank"));
+    out[0] = '\0';
+    if (bytes > 0)
+        snprintf(out, 96, "  %s a rank, arenas %s", cli_size((uint64_t)bytes, rank),
+                 cli_size((uint64_t)json_integer_value(json_object_get(memory, "arena")), arena));
+    json_decref(report);
+    return out;
+}
+
 static int show_job(uint64_t job, struct arena *a)
 {
     struct err e = {0};
@@ -146,17 +161,17 @@ static int show_job(uint64_t job, struct arena *a)
         json_object_set_new(root, "stages", stages);
         return cli_print(root);
     }
-    char when[32], took[32];
+    char when[32], took[32], memory[96];
     printf("job %" PRIu64 "  %s  %s  lineage %s%s%s\nsubmitted %s by %s\n", r->job,
            proto_job_kind(r->kind), proto_job_state(r->state), r->lineage,
            *r->token ? "  token " : "", r->token, date(r->submitted_ms, when), r->owner);
     if (*r->line) printf("%s\n", r->line);
     for (size_t i = 0; i < info->stages.n; i++) {
         const struct stage_row *s = &info->stages.v[i];
-        printf("  %-9s %-8s %9s  attempts %" PRIu64 "%s%s\n", proto_stage_kind(s->stage),
+        printf("  %-9s %-8s %9s  attempts %" PRIu64 "%s%s%s\n", proto_stage_kind(s->stage),
                proto_stage_state(s->state),
                s->state == STAGE_DONE ? cli_duration(s->seconds, took) : "", s->attempts,
-               *s->line ? "  " : "", s->line);
+               memory_of(s, memory), *s->line ? "  " : "", s->line);
     }
     cli_close();
     return 0;

@@ -2,7 +2,7 @@
 #include "cli/cli.h"
 #include "cli/fit.h"
 #include "cli/progress.h"
-#include "cli/prompts.h"
+#include "cli/prompt_list.h"
 #include "cli/sheet.h"
 
 #include "base/text.h"
@@ -80,9 +80,9 @@ static enum code gather_prompts(const struct sampling *s, const struct words *gi
     enum code rc = cli_commits(s->lineage, a, &known, e);
     for (size_t i = 0; !rc && i < known.n; i++)
         if (hash_equal(known.v[i].commit, commit)) known.n = i + 1;
-    if (!rc) rc = prompts_add(out, given, a, e);
-    if (!rc && s->prompts) rc = prompts_read(out, s->prompts, a, e);
-    if (!rc) rc = prompts_fill(out, &s->concepts, s->lineage, &known, a, e);
+    if (!rc) rc = prompt_list_add(out, given, a, e);
+    if (!rc && s->prompts) rc = prompt_list_read(out, s->prompts, a, e);
+    if (!rc) rc = prompt_list_fill(out, &s->concepts, s->lineage, &known, a, e);
     for (size_t i = 0; !rc && i < out->n; i++) rc = check_tokens(s, out->drawn[i], &known, e);
     return rc ? rc : check_lengths(s, out, &known, a, e);
 }

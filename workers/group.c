@@ -2,6 +2,7 @@
 #include "workers/group.h"
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "pipeline/data/calibration.h"
 #include "pipeline/data/image.h"
 #include "workers/stage.h"
@@ -86,6 +87,26 @@ static stage_fn *const RUNNER[STAGE_KINDS] = {
     [STAGE_SAMPLE] = stage_sample, [STAGE_EVALUATE] = stage_evaluate,
 };
 
+/* The largest of all ranks, into the report's object. */
+static enum code report_memory(struct group *g, struct text *report, struct err *e)
+{
+    uint64_t mine[2] = {exec_arenas_most(), memory_peak()}, top[2] = {0};
+    size_t size = (size_t)g->ranks->size;
+    uint64_t *all = mem_alloc(size, sizeof mine);
+    enum code rc = collectives_agree(
+        g->ranks, all ? OK : err_set(e, ERR_NOMEM, "out of memory for a report"), e);
+    if (!rc) rc = g->ranks->gather(g->ranks, mine, sizeof mine, all, e);
+    for (size_t i = 0; !rc && i < 2 * size; i++)
+        if (all[i] > top[i % 2]) top[i % 2] = all[i];
+    free(all);
+    if (rc || report->n < 2 || report->s[report->n - 1] != '}') return rc;
+    report->n--; /* before its closing brace */
+    text_printf(report, "%s\"memory\":{\"arena\":%llu,\"rank\":%llu}}",
+                report->s[report->n - 1] == '{' ? "" : ",", (unsigned long long)top[0],
+                (unsigned long long)top[1]);
+    return OK;
+}
+
 enum code group_run(struct group *g, const struct msg_stage *s, struct arena *a,
                     struct outcome *out, struct err *e)
 {
@@ -94,11 +115,14 @@ enum code group_run(struct group *g, const struct msg_stage *s, struct arena *a,
     if (s->stage >= STAGE_KINDS || !RUNNER[s->stage])
         return err_set(e, ERR_INTERNAL, "this worker does not know stage %llu",
                        (unsigned long long)s->stage);
+    exec_arenas_reset();
+    memory_peak_reset();
     enum code rc =
         collectives_agree(g->ranks, proto_decode(s->request.data, s->request.n, a, &request, e), e);
     if (!rc) rc = hold_model(g, s, e);
     if (!rc) rc = RUNNER[s->stage](g, s, &request, a, out, e);
-    return collectives_agree(g->ranks, rc, e);
+    rc = collectives_agree(g->ranks, rc, e);
+    return rc ? rc : report_memory(g, &out->report, e);
 }
 
 enum code group_lineage(struct group *g, const struct msg_stage *s, struct lineage *out,

@@ -24,6 +24,7 @@ struct group {
     struct collectives *ranks;             /* borrowed */
     const char *home;                      /* borrowed */
     struct objects *objects;
+    int ranks_here;                        /* that share this host's memory; 0: nobody said, and memory is not looked at */
     const struct kernels *kernels;
     struct base_model *model;              /* the one base model it holds; NULL: none yet */
     char *model_path;
@@ -39,13 +40,14 @@ struct group {
 struct outcome {
     struct hash *output;
     size_t n;
-    struct text report;                    /* JSON; owned, text_fini */
+    struct text report;                    /* JSON; owned, text_fini. Ends with "memory": arenas and resident bytes, see group_run */
 };
 
 enum code group_open(struct group *g, const char *home, struct collectives *ranks, struct err *e);
 void group_close(struct group *g);
 
-/* Loads the stage's base model unless it is held already, then runs the stage. Same code on every rank. */
+/* Loads the stage's base model unless it is held already, then runs the stage. Same code on every rank. The report gets what it took,
+ * of the rank that took most: "memory": {"arena": bytes of all arenas at once, "rank": bytes resident}. */
 enum code group_run(struct group *g, const struct msg_stage *s, struct arena *a, struct outcome *out, struct err *e);
 
 /* ---- for stage runners ---- */

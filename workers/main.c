@@ -12,6 +12,7 @@
 #include "workers/rank_loop.h"
 
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,10 @@ static const char HELP[] =
     "Signals: TERM, INT and USR1 end the stage at its next step, with a checkpoint. Exit status: 0 "
     "told to leave, 2 usage,\n"
     "4 environment, 75 the coordinator has been silent for too long.\n";
+
+/* Blocks of this size and more go back to the system when they are freed. Left alone, the C library learns to keep them, and a rank
+ * would hold the arena of its last stage beside that of the next. */
+#define LARGE_BYTES (1 << 20)
 
 struct options {
     const char *connect, *home, *name, *nonce;
@@ -103,6 +108,7 @@ static enum code serve(const struct options *o, struct collectives *c, struct er
     int cores = (int)sysconf(_SC_NPROCESSORS_ONLN), share = cores / comm_mpi_ranks_here();
     parallel_start(o->threads > 0 ? o->threads : share > 0 ? share : 1);
     enum code rc = collectives_agree(c, group_open(&g, o->home, c, e), e);
+    g.ranks_here = comm_mpi_ranks_here();
     if (!rc && c->rank == 0) {
         rc = hello_make(o, c, &hello, e);
         struct link_options l = {
@@ -127,6 +133,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "engram-worker: %s\n", e.text);
         return err_exit_status(rc);
     }
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
     rc = comm_mpi_start(&argc, &argv, &c, &e);
     log_open(o.name ? o.name : "worker", LOG_INFO);
     handle_signals();

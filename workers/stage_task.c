@@ -44,6 +44,7 @@ enum code task_from_learn(struct group *g, const struct msg_learn *m, const stru
                          .n_calibration = g->calibration.n,
                          .seed = m->seed,
                          .ranks = g->ranks,
+                         .ranks_here = g->ranks_here,
                          .progress = g->progress,
                          .progress_self = g->progress_self};
     const char **calibration = arena_alloc(a, ((size_t)g->calibration.n + 1) * sizeof *calibration);

@@ -403,6 +403,47 @@ enum code evaluate_run(const struct evaluate_task *t, struct evaluation *out, st
     return rc;
 }
 
+/* Pictures of concept k that are drawn for a rank's share of one: now, before (once for a class word), at its own commit. */
+static int times_drawn(const struct run *r, int k)
+{
+    return 1 + (same_before(r, k) < 0) + (k < r->t->n - 1);
+}
+
+enum code evaluate_cost(const struct evaluate_task *t, struct pace *pace, struct evaluate_cost *out,
+                        struct err *e)
+{
+    struct run r = {.t = t};
+    struct cost picture = {0}, image = {0}, text = {0};
+    const struct settings *s = &t->settings;
+    size_t P = (size_t)t->clip->vision.projection, S = (size_t)t->clip->vision.image_size;
+    int mine = 0, seen = 0, texts = 0;
+    *out = (struct evaluate_cost){0};
+    enum code rc = check(t, e);
+    if (!rc) rc = gallery_open(&r.g, t, e);
+    if (!rc) rc = clip_image_cost(t->clip, t->kernels, pace, &image, e);
+    if (!rc) rc = clip_text_cost(t->clip, t->kernels, pace, &text, e);
+    if (!rc)
+        rc = sampler_cost(t->model, t->kernels, r.g.side, r.g.side, t->n, (int)s->sample_steps,
+                          (float)s->sample_guidance, pace, &picture, e);
+    for (int k = 0; !rc && k < t->n; k++) {
+        const struct portrait *p = &r.g.portrait[k];
+        int times = times_drawn(&r, k);
+        out->pictures += times * p->n_pictures;
+        mine += times * gallery_share(&r.g, k);
+        seen += times * gallery_share(&r.g, k) + t->concept[k].n_references / t->ranks->size + 1;
+        texts += p->n_patterns;
+    }
+    size_t side2 = (size_t)r.g.side * (size_t)r.g.side, n = (size_t)t->n, slots = (size_t)r.g.slots;
+    out->arena = picture.arena + (image.arena > text.arena ? image.arena : text.arena);
+    if (!rc)
+        out->own = sampler_bytes(t->model, r.g.side, r.g.side, t->n) + 9 * side2 +
+                   slots * S * S * 3 + S * S * 3 * sizeof(float) +
+                   VIEWS * n * (slots + EVALUATE_PICTURES) * P * sizeof(float);
+    out->seconds = mine * picture.seconds + seen * image.seconds + texts * text.seconds;
+    gallery_close(&r.g);
+    return rc;
+}
+
 void evaluation_fini(struct evaluation *v)
 {
     free(v->concept);

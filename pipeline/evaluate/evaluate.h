@@ -28,6 +28,7 @@
 #include "base/text.h"
 #include "pipeline/method/method.h"
 #include "pipeline/model/base_model.h"
+#include "pipeline/tensor/cost.h"
 
 #define EVALUATE_PICTURES 64
 
@@ -81,6 +82,15 @@ void evaluation_fini(struct evaluation *v);
 void evaluation_write(const struct evaluation *v, struct text *json);      /* canonical; out of memory: text_ok is 0 */
 /* Strict: an unknown or missing key, a wrong length or type is ERR_CORRUPT. */
 enum code evaluation_read(const char *json, size_t bytes, struct evaluation *out, struct err *e);
+
+/* What an evaluation takes, for plans: models may be sketches, of the ranks only the size is looked at, nothing is read from the
+ * store. */
+struct evaluate_cost {
+    int pictures;                                      /* drawn by all ranks */
+    size_t arena, own;                                 /* bytes of one rank: arenas at once; arrays beside them and the lineage */
+    double seconds;                                    /* of the rank that draws most */
+};
+enum code evaluate_cost(const struct evaluate_task *t, struct pace *pace, struct evaluate_cost *out, struct err *e);
 
 /* The patterns used where none are given. NULL-terminated. */
 const char *const *evaluate_patterns(void);

@@ -287,7 +287,7 @@ static enum code open_file(struct base_model *m, const char *path, struct err *e
     return view_part(&m->text_weights, m, ORIGINAL_TEXT, e);
 }
 
-enum code base_model_open(struct base_model **out, const char *path, struct err *e)
+enum code base_model_peek(struct base_model **out, const char *path, struct err *e)
 {
     enum code rc = ERR_NOMEM;
     struct base_model *m = mem_alloc(1, sizeof *m);
@@ -296,11 +296,19 @@ enum code base_model_open(struct base_model **out, const char *path, struct err 
     rc = single_file_is(path) ? open_file(m, path, e) : open_directory(m, path, e);
     if (rc) goto close;
     if ((rc = kv_layout_make(&m->kv, &m->unet, e))) goto close;
-    if ((rc = name_model(m, path, e))) goto close;
     *out = m;
     m = NULL;
 close:
     base_model_close(m);
+    return rc;
+}
+
+enum code base_model_open(struct base_model **out, const char *path, struct err *e)
+{
+    enum code rc = base_model_peek(out, path, e);
+    if (!rc && !(rc = name_model(*out, path, e))) return OK;
+    base_model_close(*out);
+    *out = NULL;
     return rc;
 }
 

@@ -35,6 +35,8 @@ struct base_model {
     struct single_file *file;             /* owned, where the weights lie; NULL: a directory */
 };
 enum code base_model_open(struct base_model **m, const char *path, struct err *e);
+/* Opened, but not named: the hash is zero, and no weight is read. For plans. */
+enum code base_model_peek(struct base_model **m, const char *path, struct err *e);
 void base_model_close(struct base_model *m);
 /* weights_sketch and weights_use (weights.h) of all three components. */
 void base_model_sketch(struct base_model *m, int on);

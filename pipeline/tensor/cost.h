@@ -5,8 +5,8 @@
  *     cost_take(&c, g, kernels_cpu(), &pace, &e);             // c.arena, c.seconds; g is freed
  *
  * Nothing of the graph runs, and its params need no bytes (model/weights.h, sketches). The pace is learned from a few nodes
- * of it, one or two per operator, each run alone on random bytes. So the time is an estimate: caches are warmer than in the whole
- * graph, weights are not prepared, and another process takes its share as it comes. docs/plan.md says how far off it was.
+ * of it, one per operator, each run alone on random bytes, and counts what this process computes, whatever else the machine does. So
+ * the time is an estimate for a machine that does nothing else; docs/plan.md says how far off it was.
  */
 #ifndef TENSOR_COST_H
 #define TENSOR_COST_H
@@ -19,7 +19,7 @@ struct pace {
 };
 struct cost {
     size_t arena;                      /* bytes, as plan_peak */
-    double seconds;                    /* of one run; 0 where no pace was asked for */
+    double seconds;                    /* of one run with the threads of now; 0 where no pace was asked for */
 };
 
 /* Takes g whatever happens, and adds its arena and the seconds of one run to *c. pace: NULL, or what was learned so far; operators

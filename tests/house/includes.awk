@@ -47,8 +47,9 @@ BEGIN {
     allow("pipeline/exchange", model " pipeline/neurons pipeline/data pipeline/exchange")
     allow("coordinator/core", "base proto coordinator/core")
     allow("coordinator", "base proto coordinator coordinator/core")
+    allow("pipeline/forecast", pipeline " pipeline/forecast")
     allow("workers", pipeline " proto workers")
-    allow("cli", pipeline " proto cli")
+    allow("cli", pipeline " pipeline/forecast proto cli")
 
     home("^msgpack", "^proto/")
     home("^zmq", "^proto/")

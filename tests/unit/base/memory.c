@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static char root[256];
 
@@ -64,9 +66,48 @@ static void limits(void)
     is_int(memory_free_at(root).bytes, 0, "more used than allowed leaves nothing");
 }
 
-int main(void)
+enum { HELD = 32 << 20 };
+
+/* What a child of this program does: takes memory, says so, and waits until nobody listens any more. */
+static int hold(void)
 {
+    char *p = malloc(HELD), c;
+    memset(p, 1, HELD);
+    if (write(1, p, 1) != 1) return 1;
+    while (read(0, &c, 1) > 0) continue;
+    free(p);
+    return 0;
+}
+
+static void held(const char *self)
+{
+    int up[2], down[2];
+    char c;
+    if (pipe(up) || pipe(down)) return;
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(down[0], 0);
+        dup2(up[1], 1);
+        close(down[1]);
+        execl(self, self, "hold", "/a/home", (char *)NULL);
+        _exit(127);
+    }
+    close(down[0]);
+    ok(read(up[0], &c, 1) == 1, "a child holds memory");
+    const char *name = strrchr(self, '/') ? strrchr(self, '/') + 1 : self;
+    size_t bytes = memory_held(name, "/a/home");
+    ok(bytes >= HELD && bytes < 2 * (size_t)HELD, "it is found by program and argument");
+    is_int(memory_held(name, "/another/home"), 0, "and only by its own argument");
+    is_int(memory_held("no-such-program", "/a/home"), 0, "and only by its own name");
+    close(down[1]);
+    waitpid(pid, NULL, 0);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && !strcmp(argv[1], "hold")) return hold();
     peaks();
     limits();
+    held(argv[0]);
     return done_testing();
 }

@@ -1,5 +1,5 @@
-/* prompts.c - lists of prompts, their placeholders, and the same prompts for readers without our tokens. */
-#include "cli/prompts.h"
+/* prompt_list.c - lists of prompts, their placeholders, and the same prompts for readers without our tokens. */
+#include "cli/prompt_list.h"
 
 #include "base/file.h"
 #include "base/text.h"
@@ -23,8 +23,8 @@ static enum code add(struct prompt_list *l, const char *prompt, struct arena *a,
     return OK;
 }
 
-enum code prompts_add(struct prompt_list *l, const struct words *given, struct arena *a,
-                      struct err *e)
+enum code prompt_list_add(struct prompt_list *l, const struct words *given, struct arena *a,
+                          struct err *e)
 {
     enum code rc = OK;
     for (size_t i = 0; !rc && i < given->n; i++) rc = add(l, given->v[i], a, e);
@@ -45,7 +45,7 @@ static enum code add_line(struct prompt_list *l, const char *path, int number, c
     return add(l, prompt, a, e);
 }
 
-enum code prompts_read(struct prompt_list *l, const char *path, struct arena *a, struct err *e)
+enum code prompt_list_read(struct prompt_list *l, const char *path, struct arena *a, struct err *e)
 {
     struct bytes b = {0};
     size_t before = l->n, at = 0;
@@ -159,8 +159,8 @@ static enum code keep_take(struct text *t, struct arena *a, const char **out, st
     return *out ? OK : err_set(e, ERR_NOMEM, "out of memory for prompts");
 }
 
-enum code prompts_fill(struct prompt_list *l, const struct words *concepts, const char *lineage,
-                       const struct commit_rows *known, struct arena *a, struct err *e)
+enum code prompt_list_fill(struct prompt_list *l, const struct words *concepts, const char *lineage,
+                           const struct commit_rows *known, struct arena *a, struct err *e)
 {
     const struct commit_row **concept = NULL;
     size_t n = 0;
