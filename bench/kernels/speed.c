@@ -10,6 +10,7 @@
  * convolution the direct algorithm's, of attention the four products of forward (two) or backward (five, recomputation
  * not counted). Bandwidth rows count each input and output once.
  */
+#include "base/arena.h"
 #include "base/parallel.h"
 #include "base/philox.h"
 #include "pipeline/tensor/ops.h"
@@ -34,7 +35,7 @@ static double seconds(void)
 
 static float *filled(int64_t n)
 {
-    float *p = aligned_alloc(64, ((size_t)n * sizeof *p + 63) / 64 * 64 + 64);
+    float *p = mem_alloc((size_t)n + 64, sizeof *p); /* as weights are in a model */
     assert(p);
     philox_normal(philox_key(1, PHILOX_TEST), 0, 0, p, (size_t)n);
     for (int64_t i = 0; i < n; i++) p[i] *= 0.05f;

@@ -30,12 +30,14 @@
 
 enum {
     POINTS = 36,
-    COLUMNS = 48,       /* of a task: three panels */
-    TILES = 128,        /* of a task, at most: M is 900 KB */
-    DEPTH = 64,         /* channels of a block of the sum, at most: U is 440 KB */
-    STRIP = 32,         /* channels whose kernels are turned at once, backward */
-    V_FLOATS = 3 << 20, /* of a block of tiles, about: 12 MB */
-    PIXELS_LEAST = 64,  /* of a sample's result */
+    COLUMNS = 48,           /* of a task: three panels */
+    TILES = 128,            /* of a task, at most: M is 900 KB */
+    DEPTH = 64,             /* channels of a block of the sum, at most: U is 440 KB */
+    STRIP = 32,             /* channels whose kernels are turned at once, backward */
+    V_FLOATS = 3 << 20,     /* of a block of tiles, about: 12 MB */
+    PIXELS_MANY = 196,      /* of a sample's result: always */
+    PIXELS_LEAST = 64,      /* with at most */
+    KERNELS_MOST = 1 << 18, /* kernels of 9 weights */
     CHANNELS_LEAST = 16,
     PAD = 16, /* between points, or all 36 streams would meet in one set of L1 */
     PARTS = PRODUCT_COLUMNS / VECTOR
@@ -106,10 +108,16 @@ INLINE void results_of_points(vec *m, const int step)
 
 /* ---- where things lie ---- */
 
-/* V, shared: [36][tile of the block][channel]. */
+/* V, shared: [block of channels][36][tile][channel of the block], so that a product reads one run of memory. */
 static int64_t v_stride(const struct winograd *q)
 {
-    return q->block * q->channels + PAD;
+    return q->block * q->depth + PAD;
+}
+
+static float *v_at(const struct winograd *q, int64_t channel, int64_t tile)
+{
+    return (float *)q->run->workspace + channel / q->depth * POINTS * v_stride(q) +
+           tile * q->depth + channel % q->depth;
 }
 
 /* Of a thread: M [36][tile][48], U [36][panel][channel of the block][16], kernels turned round [9][panel][strip][16]. */
@@ -140,10 +148,11 @@ static struct place place_of(const struct winograd *q, int64_t tile)
 
 /* ---- pixels to V: a task is one tile ---- */
 
-INLINE void tile_points(const struct winograd *q, const float *const pixel[POINTS], float *to,
+INLINE void tile_points(const struct winograd *q, const float *const pixel[POINTS], int64_t tile,
                         int64_t c, int64_t n)
 {
     const int64_t stride = v_stride(q);
+    float *to = v_at(q, c, tile);
     vec d[POINTS];
 #pragma GCC unroll 36
     for (int i = 0; i < POINTS; i++) d[i] = pixel[i] ? vec_load_n(pixel[i] + c, n) : vec_set(0.0f);
@@ -152,7 +161,7 @@ INLINE void tile_points(const struct winograd *q, const float *const pixel[POINT
 #pragma GCC unroll 6
     for (int i = 0; i < 6; i++) points_of_pixels(d + 6 * i, 1);
 #pragma GCC unroll 36
-    for (int i = 0; i < POINTS; i++) vec_store_n(to + i * stride + c, d[i], n);
+    for (int i = 0; i < POINTS; i++) vec_store_n(to + i * stride, d[i], n);
 }
 
 static void pixels_task(void *args, long t)
@@ -165,10 +174,9 @@ static void pixels_task(void *args, long t)
         int inside = y >= 0 && y < q->h && x >= 0 && x < q->width;
         pixel[i] = inside ? q->x + ((at.sample * q->h + y) * q->width + x) * q->channels : NULL;
     }
-    float *to = (float *)q->run->workspace + t * q->channels;
     int64_t c = 0;
-    for (; c + VECTOR <= q->channels; c += VECTOR) tile_points(q, pixel, to, c, VECTOR);
-    if (c < q->channels) tile_points(q, pixel, to, c, q->channels - c);
+    for (; c + VECTOR <= q->channels; c += VECTOR) tile_points(q, pixel, t, c, VECTOR);
+    if (c < q->channels) tile_points(q, pixel, t, c, q->channels - c);
 }
 
 /* ---- kernels to U ---- */
@@ -261,7 +269,6 @@ static void columns_task(void *args, long t)
     int64_t j = t / parts * COLUMNS, columns = cpu_min(COLUMNS, q->n - j);
     float *m = cpu_scratch(q->run, q->shared, q->scratch), *u = m + POINTS * m_stride(q),
           *turned = u + POINTS * u_stride(q);
-    const float *v = q->run->workspace;
     for (int64_t k = 0; k < q->channels; k += q->depth) {
         int64_t depth = cpu_min(q->depth, q->channels - k);
         if (q->backward) kernels_backward(q, u, turned, k, depth, j);
@@ -270,8 +277,8 @@ static void columns_task(void *args, long t)
             cpu_product(&(struct product){.m = count,
                                           .n = columns,
                                           .k = depth,
-                                          .a = v + p * v_stride(q) + first * q->channels + k,
-                                          .a_row = q->channels,
+                                          .a = v_at(q, k, first) + p * v_stride(q),
+                                          .a_row = q->depth,
                                           .a_step = 1,
                                           .b = u + p * u_stride(q),
                                           .c = m + p * m_stride(q),
@@ -303,7 +310,8 @@ static void lay_out(struct winograd *q)
     q->block = tiles_in(q->tiles, most > 16 ? most : 16);
     q->part = tiles_in(q->block, TILES);
     q->depth = cpu_ceil(q->channels, cpu_ceil(q->channels, DEPTH));
-    q->shared = (size_t)(POINTS * v_stride(q)) * sizeof(float);
+    q->depth = cpu_ceil(q->depth, LANES) * LANES; /* by LANES, not VECTOR: it is part of the sum */
+    q->shared = (size_t)(cpu_ceil(q->channels, q->depth) * POINTS * v_stride(q)) * sizeof(float);
     q->scratch = (size_t)scratch_floats(q) * sizeof(float);
 }
 
@@ -352,10 +360,13 @@ static void winograd_run(struct winograd *q, const struct run *run)
     }
 }
 
+/* Over few pixels the points of a kernel are used four times only; then it pays while kernels stay in cache. */
 int cpu_winograd_fits(struct shape w, int stride, int64_t out_h, int64_t out_w)
 {
-    return w.dim[0] == 3 && w.dim[1] == 3 && stride == 1 && w.dim[2] >= CHANNELS_LEAST &&
-           w.dim[3] >= CHANNELS_LEAST && out_h * out_w >= PIXELS_LEAST;
+    int64_t pixels = out_h * out_w, i = w.dim[2], o = w.dim[3];
+    if (w.dim[0] != 3 || w.dim[1] != 3 || stride != 1) return 0;
+    if (i < CHANNELS_LEAST || o < CHANNELS_LEAST) return 0;
+    return pixels >= PIXELS_MANY || (pixels >= PIXELS_LEAST && i * o <= KERNELS_MOST);
 }
 
 void cpu_winograd(const struct run *run)
