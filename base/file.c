@@ -114,6 +114,14 @@ enum code file_map_open(struct file_map *m, const char *path, struct err *e)
     return rc;
 }
 
+void file_map_release(const struct file_map *m, const uint8_t *at, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)at;
+    uintptr_t first = (begin + page - 1) / page * page, end = (begin + n) / page * page;
+    if (!m->n || at < m->data || n > m->n - (size_t)(at - m->data)) return;
+    if (end > first) madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
 void file_map_close(struct file_map *m)
 {
     if (m->n) munmap((void *)(uintptr_t)m->data, m->n);

@@ -45,5 +45,8 @@ enum code file_sweep(const char *dir, struct err *e);
 struct file_map { const uint8_t *data; size_t n; };
 enum code file_map_open(struct file_map *m, const char *path, struct err *e);
 void file_map_close(struct file_map *m);
+/* Gives the whole pages of at..at+n back to the system's cache: they count no longer as this process's memory and come back
+ * when they are touched. What is not in the map is left alone. */
+void file_map_release(const struct file_map *m, const uint8_t *at, size_t n);
 
 #endif

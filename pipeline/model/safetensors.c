@@ -378,6 +378,11 @@ void safetensors_close(struct safetensors *s)
     free(s);
 }
 
+void safetensors_release(const struct safetensors *s, const struct stored *t)
+{
+    file_map_release(&s->map, t->data, t->bytes);
+}
+
 size_t safetensors_count(const struct safetensors *s)
 {
     return s->n;

@@ -38,6 +38,8 @@ void safetensors_close(struct safetensors *s);
 size_t safetensors_count(const struct safetensors *s);
 const struct stored *safetensors_at(const struct safetensors *s, size_t i);          /* in file order */
 const struct stored *safetensors_find(const struct safetensors *s, const char *name); /* NULL: absent; O(log n) */
+/* After a copy was made of t or it was read in passing: its pages are given back (file_map_release). It remains valid. */
+void safetensors_release(const struct safetensors *s, const struct stored *t);
 const char *safetensors_metadata(const struct safetensors *s, const char *key);      /* NULL: absent */
 
 int64_t stored_count(const struct stored *t);

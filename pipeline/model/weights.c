@@ -1,7 +1,8 @@
 /* weights.c - one component's tensors under one set of names, converted on first use.
  *
  * Memory. A float32 tensor that is aligned and wanted in file layout is used where it lies in the map, so that the ranks
- * of a host share its pages. All else is converted once into memory owned here and freed by weights_close.
+ * of a host share its pages. All else is converted once into memory owned here and freed by weights_close, and what it was
+ * converted from is given back, so that no tensor counts twice in the memory of a process.
  * A NaN or an infinity in a weight is refused on its first use: it would spread to every picture.
  * Which files there are is in weights_files.c, the two spellings of some names in weights_names.c.
  */
@@ -207,7 +208,14 @@ static char *stored_shape(const struct stored *t, char out[160])
     return out;
 }
 
+/* Whose file it is, the map knows. */
+static void release(const struct weights *w, const struct stored *t)
+{
+    for (size_t f = 0; f < w->files.n; f++) safetensors_release(w->files.file[f], t);
+}
+
 struct leaves {
+    const struct weights *weights;
     const struct slot *slot;
     struct hash *hash;
 };
@@ -216,6 +224,7 @@ static void hash_leaf(void *args, long i)
 {
     const struct leaves *l = args;
     l->hash[i] = hash_bytes(l->slot[i].stored->data, l->slot[i].stored->bytes);
+    release(l->weights, l->slot[i].stored);
 }
 
 static void hash_line(struct hash_stream *all, const struct slot *s, struct hash leaf)
@@ -239,7 +248,7 @@ static void hash_line(struct hash_stream *all, const struct slot *s, struct hash
 struct hash weights_hash(const struct weights *w)
 {
     struct hash result = {{0}};
-    struct leaves l = {w->slot, mem_alloc(w->n + 1, sizeof *l.hash)};
+    struct leaves l = {w, w->slot, mem_alloc(w->n + 1, sizeof *l.hash)};
     struct hash_stream *all = hash_begin();
     if (all && l.hash) {
         parallel_for((long)w->n, hash_leaf, &l);
@@ -324,6 +333,7 @@ static enum code make_flat(struct weights *w, struct slot *s, struct err *e)
         return rc;
     }
     s->flat = s->own_flat = own;
+    release(w, s->stored);
     return OK;
 }
 
@@ -359,6 +369,7 @@ static enum code make_hwio(struct weights *w, struct slot *s, int64_t O, int64_t
     permute(from, to, O, I, K);
     s->own_hwio = to;
     to = NULL;
+    release(w, s->stored);
 free_both:
     free(to);
     free(copy);
