@@ -8,8 +8,9 @@
  * The points are 0, a, -a, b, -b, infinity with a = 1/sqrt(2), b = sqrt(2). They lose a quarter of what the usual 1 and 2
  * lose: 2e-6 of the largest result at 640 channels, where 1 and 2 lose 8e-6 (decisions/0011).
  *
- * U is four times the kernel and is never kept: a task makes it block by block where the product reads it, in cache. That
- * costs 2 % of the product at 256 tiles and a fifth at 16, and in exchange no weight is in memory twice.
+ * U is four times the kernel and is never kept: a task makes it block by block where the product reads it, in cache. With
+ * turning M into pixels that is a fifth of the time at 256 tiles and nearly half at 16 (docs/speed.md), and in exchange
+ * memory sees a quarter of the bytes and no weight lies there twice.
  *
  * The image is taken a block of tiles at a time, so that V stays in the cache that the cores share. First all threads make
  * V; then a task owns 48 columns of at most 128 tiles: for every block of channels it makes U and adds 36 products to M,

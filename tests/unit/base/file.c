@@ -78,6 +78,23 @@ static void test_map(void)
     is_code(file_map_open(&m, tap_folder(), &e), ERR_INPUT, &e, "a folder is refused");
 }
 
+static void test_release(void)
+{
+    enum { BYTES = 5 * 4096 + 7 };
+    static _Alignas(4096) unsigned char bytes[BYTES];
+    struct err e;
+    struct file_map m;
+    for (int i = 0; i < BYTES; i++) bytes[i] = (unsigned char)(i * 31 + 1);
+    file_write(in_folder("large"), bytes, BYTES, &e);
+    if (!is_code(file_map_open(&m, path, &e), OK, &e, "several pages are mapped")) return;
+    file_map_release(&m, m.data, m.n);
+    file_map_release(&m, m.data + 100, 2 * 4096);
+    ok(!memcmp(m.data, bytes, BYTES), "pages that were given back come back");
+    file_map_release(&m, bytes, BYTES);
+    ok(!memcmp(m.data, bytes, BYTES), "memory that is no map's is left alone");
+    file_map_close(&m);
+}
+
 static void test_dirs(void)
 {
     struct err e;
@@ -246,6 +263,7 @@ int main(void)
 {
     test_round_trip();
     test_map();
+    test_release();
     test_dirs();
     test_faults();
     test_kill();
