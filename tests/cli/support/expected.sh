@@ -14,7 +14,7 @@ steady() {
         -e 's/(pid|coordinator) [0-9]+/\1 PID/g; s/"pid": [0-9]+/"pid": PID/' \
         -e 's/[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}/DATE/g' \
         -e 's/ *[0-9]+(\.[0-9]+)? s( left)?\b/ SECONDS\2/g; s/ +[0-9]+ min [0-9]+ s\b/ SECONDS/g' \
-        -e 's/ *[0-9]+\.[0-9] [KMG]iB/ SIZE/g; s/SECONDS to +SECONDS/SECONDS/; s/ *SECONDS +SIZE/ SECONDS SIZE/; s/[0-9] threads?$/THREADS/' \
+        -e 's/ *[0-9]+\.[0-9] [KMG]iB/ SIZE/g; s/SECONDS to +SECONDS/SECONDS/; s/ *SECONDS +SIZE/ SECONDS SIZE/; s/[0-9] threads?$/THREADS/; s/for stage [a-z]+:/for stage STAGE:/' \
         -e 's/("[a-z_]*_ms": )[0-9-]+/\1TIME/; s/("seconds": )[0-9.e-]+/\1SECONDS/'
 }
 
