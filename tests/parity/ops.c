@@ -582,6 +582,7 @@ static void attentions(void)
         {.op = OP_attention, QKV(1, 1, 1, 1), HEADS(1, 0, 1), BATCH(7)},
         {.op = OP_attention, QKV(2, 5, 7, 12), HEADS(3, 0, 0.5f), BATCH(7)},
         {.op = OP_attention, QKV(2, 77, 77, 64), HEADS(4, 1, 0.25f), BATCH(7)},
+        {.op = OP_attention, QKV(2, 800, 30, 32), HEADS(4, 0, 0.35f), BATCH(7)}, /* tasks of many strips */
         {.op = OP_attention, QKV(2, 211, 307, 40), HEADS(2, 0, 0.22f), BATCH(7)},
         {.op = OP_attention, QKV(1, 600, 600, 16), HEADS(1, 1, 0.25f), BATCH(7)},
         {.op = OP_attention, QKV(2, 64, 16, 80), HEADS(2, 0, 0.16f), BATCH(7)},

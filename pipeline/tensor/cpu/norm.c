@@ -15,7 +15,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { STRIP = 16384 }; /* floats of a strip, about: 64 KB stay in L2 between passes */
+enum { STRIP = 16384 };        /* floats of a strip, about: 64 KB stay in L2 between passes */
+enum { MOMENTS = VECTOR / 4 }; /* vectors whose sums fit into the registers */
 
 struct norm {
     const struct run *run;
@@ -83,19 +84,25 @@ static void store_sums(double *to, vecd low, vecd high, int64_t n)
     memcpy(to, both, (size_t)n * sizeof *to);
 }
 
-/* Sums of x and x^2 over a strip, n channels at a time down all its pixels. */
-static inline void moments_of(const struct norm *q, struct strip s, int64_t c, int64_t n)
+/* Sums of x and x^2 over a strip: `wide` vectors of channels down all its pixels, of the last vector n channels. Several
+ * at once, so that a pixel's visit takes whole lines that lie side by side: memory brings those sooner than lone ones. */
+static inline __attribute__((always_inline)) void moments_of(const struct norm *q, struct strip s,
+                                                             int64_t c, const int wide, int64_t n)
 {
-    vecd a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0};
+    vecd a0[MOMENTS] = {0}, a1[MOMENTS] = {0}, b0[MOMENTS] = {0}, b1[MOMENTS] = {0};
     const float *at = q->x + s.first * q->channels + c;
-    for (int64_t p = s.first; p < s.last; p++, at += q->channels) {
-        vec x = vec_load_n(at, n);
-        vecd low = vec_low(x), high = vec_high(x);
-        a0 += low, a1 += high;
-        b0 += low * low, b1 += high * high;
+    for (int64_t p = s.first; p < s.last; p++, at += q->channels)
+#pragma GCC unroll 4
+        for (int i = 0; i < wide; i++) {
+            vec x = vec_load_n(at + i * VECTOR, n);
+            vecd low = vec_low(x), high = vec_high(x);
+            a0[i] += low, a1[i] += high;
+            b0[i] += low * low, b1[i] += high * high;
+        }
+    for (int i = 0; i < wide; i++) {
+        store_sums(s.sum + c + i * VECTOR, a0[i], a1[i], n);
+        store_sums(s.sum2 + c + i * VECTOR, b0[i], b1[i], n);
     }
-    store_sums(s.sum + c, a0, a1, n);
-    store_sums(s.sum2 + c, b0, b1, n);
 }
 
 static void moments_task(void *args, long t)
@@ -103,8 +110,10 @@ static void moments_task(void *args, long t)
     const struct norm *q = args;
     struct strip s = strip_of(q, t);
     int64_t c = 0;
-    for (; c + VECTOR <= q->channels; c += VECTOR) moments_of(q, s, c, VECTOR);
-    if (c < q->channels) moments_of(q, s, c, q->channels - c);
+    for (; c + MOMENTS * VECTOR <= q->channels; c += MOMENTS * VECTOR)
+        moments_of(q, s, c, MOMENTS, VECTOR);
+    for (; c + VECTOR <= q->channels; c += VECTOR) moments_of(q, s, c, 1, VECTOR);
+    if (c < q->channels) moments_of(q, s, c, 1, q->channels - c);
 }
 
 /* Adds the strips of a sample in order, into its first; then the channels of each group. */
