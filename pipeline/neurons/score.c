@@ -54,9 +54,11 @@ struct pass {
     select_fn *select;
     size_t *group_begin;                     /* [n_groups + 1] in the flat vector */
     size_t n_groups, groups_per_tile, words; /* words: of the widest group */
+    size_t block;                            /* groups that take turns */
     int planes;                              /* bits of a count of prompts */
-    float *v;                                /* norms, as floats */
-    uint8_t *scratch;                        /* per thread, see struct room */
+    int all;          /* need is P: then one plane is enough, of who was selected by all so far */
+    float *v;         /* norms, as floats */
+    uint8_t *scratch; /* per thread, see struct room */
     size_t scratch_bytes;
 };
 
@@ -64,7 +66,8 @@ struct pass {
  * operation counts for 64 neurons. */
 struct room {
     int32_t *scores;
-    uint64_t *ones, *plane;      /* [words], [planes][words] */
+    uint64_t *ones, *plane;      /* [words], [block][planes][words] */
+    float *moved;                /* [block] */
     struct selection_hint *hint; /* [P] */
 };
 
@@ -76,7 +79,8 @@ static size_t to_line(size_t bytes)
 static size_t room_bytes(const struct pass *p)
 {
     return to_line(select_scratch(p->words * 64)) +
-           to_line((1 + (size_t)p->planes) * p->words * sizeof(uint64_t)) +
+           to_line((1 + p->block * (size_t)p->planes) * p->words * sizeof(uint64_t)) +
+           to_line(p->block * sizeof(float)) +
            to_line((size_t)p->P * sizeof(struct selection_hint));
 }
 
@@ -86,6 +90,7 @@ static struct room room_of(const struct pass *p)
     struct room r = {.scores = (int32_t *)(void *)at};
     r.ones = (uint64_t *)(void *)(at + to_line(select_scratch(p->words * 64)));
     r.plane = r.ones + p->words;
+    r.moved = (float *)(void *)(r.plane + p->block * (size_t)p->planes * p->words);
     r.hint = (struct selection_hint *)(void *)(at + p->scratch_bytes -
                                                to_line((size_t)p->P * sizeof *r.hint));
     return r;
@@ -129,35 +134,42 @@ static void mask_take(struct mask *m, size_t begin, const uint64_t *ones, size_t
     }
 }
 
-/* A group's thresholds have moved from the last group's by about the same factor for all prompts: the group's weights are
- * larger or smaller. */
-static void pass_group(const struct pass *p, const struct room *r, size_t begin, size_t n)
+/* One prompt, one group, the j-th of its block. A group's thresholds have moved from the last group's by about the same
+ * factor for all prompts: its weights are larger or smaller. */
+static void pass_prompt(const struct pass *p, const struct room *r, size_t g, size_t j, int i)
 {
-    size_t words = (n + 63) / 64, k = (size_t)(p->o->fraction * (double)n);
-    float moved = 1.0f;
-    int all =
-        p->need == (size_t)p->P; /* then counts need one plane: who was selected by all so far */
-    if (p->common) memset(r->plane, all ? 0xff : 0, (size_t)p->planes * words * sizeof *r->plane);
-    for (int i = 0; i < p->P; i++) {
-        float last = r->hint[i].at;
-        r->hint[i].at *= moved;
-        p->select(&(struct selection){.w = p->w + begin,
-                                      .v = p->v + (size_t)i * (size_t)p->D,
-                                      .n = n,
-                                      .cols = (size_t)p->D,
-                                      .k = k,
-                                      .scratch = r->scores,
-                                      .hint = &r->hint[i],
-                                      .ones = r->ones});
-        moved = last > 0.0f && r->hint[i].at > 0.0f ? r->hint[i].at / last : 1.0f;
-        if (p->mask) mask_take(&p->mask[i], begin, r->ones, n);
-        if (p->common && all)
-            for (size_t j = 0; j < words; j++) r->plane[j] &= r->ones[j];
-        else if (p->common) vote(r->plane, p->planes, words, r->ones);
+    size_t begin = p->group_begin[g], n = p->group_begin[g + 1] - begin, words = (n + 63) / 64;
+    uint64_t *plane = r->plane + j * (size_t)p->planes * p->words;
+    float last = r->hint[i].at;
+    r->hint[i].at *= i ? r->moved[j] : 1.0f;
+    p->select(&(struct selection){.w = p->w + begin,
+                                  .v = p->v + (size_t)i * (size_t)p->D,
+                                  .n = n,
+                                  .cols = (size_t)p->D,
+                                  .k = (size_t)(p->o->fraction * (double)n),
+                                  .scratch = r->scores,
+                                  .hint = &r->hint[i],
+                                  .ones = r->ones});
+    r->moved[j] = last > 0.0f && r->hint[i].at > 0.0f ? r->hint[i].at / last : 1.0f;
+    if (p->mask) mask_take(&p->mask[i], begin, r->ones, n);
+    if (p->common && p->all)
+        for (size_t w = 0; w < words; w++) plane[w] &= r->ones[w];
+    else if (p->common) vote(plane, p->planes, words, r->ones);
+}
+
+/* Neighbouring groups take turns at a prompt, so that its norms are in L1 for all but the first. */
+static void pass_block(const struct pass *p, const struct room *r, size_t g, size_t n)
+{
+    if (p->common)
+        memset(r->plane, p->all ? 0xff : 0, n * (size_t)p->planes * p->words * sizeof *r->plane);
+    for (int i = 0; i < p->P; i++)
+        for (size_t j = 0; j < n; j++) pass_prompt(p, r, g + j, j, i);
+    for (size_t j = 0; p->common && j < n; j++) {
+        size_t begin = p->group_begin[g + j], bits = p->group_begin[g + j + 1] - begin;
+        uint64_t *plane = r->plane + j * (size_t)p->planes * p->words;
+        if (!p->all) elect(plane, p->planes, (bits + 63) / 64, p->need, plane);
+        mask_take(p->common, begin, plane, bits);
     }
-    if (!p->common) return;
-    if (!all) elect(r->plane, p->planes, words, p->need, r->plane);
-    mask_take(p->common, begin, r->plane, n);
 }
 
 static void pass_tile(void *arg, long tile)
@@ -165,8 +177,8 @@ static void pass_tile(void *arg, long tile)
     const struct pass *p = arg;
     struct room r = room_of(p);
     size_t g = (size_t)tile * p->groups_per_tile, end = g + p->groups_per_tile;
-    for (; g < end && g < p->n_groups; g++)
-        pass_group(p, &r, p->group_begin[g], p->group_begin[g + 1] - p->group_begin[g]);
+    if (end > p->n_groups) end = p->n_groups;
+    for (; g < end; g += p->block) pass_block(p, &r, g, end - g < p->block ? end - g : p->block);
 }
 
 /* Groups per tile such that tiles begin at multiples of 64 neurons, so that no two threads write one mask word: 64 rows
@@ -215,8 +227,10 @@ static enum code pass_prepare(struct pass *p)
             widest = p->group_begin[g + 1] - p->group_begin[g];
     p->groups_per_tile = groups_in_tile(p, p->n_groups);
     p->words = (widest + 63) / 64;
+    p->block = p->words <= 32 ? 4 : 1;
+    p->all = p->need == (size_t)p->P;
     p->planes = p->common ? 1 : 0;
-    while (p->common && p->P >> p->planes) p->planes++;
+    while (p->common && !p->all && p->P >> p->planes) p->planes++;
     p->scratch_bytes = room_bytes(p);
     p->scratch = mem_alloc((size_t)parallel_threads(), p->scratch_bytes + 1);
     p->v = mem_alloc(norms + 1, sizeof *p->v);
