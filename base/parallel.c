@@ -16,6 +16,7 @@
  */
 #include "base/parallel.h"
 #include "base/arena.h"
+#include "base/pulse.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -57,8 +58,10 @@ static void relax(void)
 static void take_tiles(void)
 {
     inside_tile = 1;
-    for (long i; (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < pool.n;)
+    for (long i; (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < pool.n;) {
         pool.fn(pool.args, i);
+        if (!thread_index) pulse();
+    }
     inside_tile = 0;
 }
 
@@ -119,7 +122,10 @@ void parallel_for(long n, parallel_fn *fn, void *args)
     if (n <= 0) return;
     if (n == 1 || pool.n_workers == 0) {
         inside_tile = 1;
-        for (long i = 0; i < n; i++) fn(args, i);
+        for (long i = 0; i < n; i++) {
+            fn(args, i);
+            pulse();
+        }
         inside_tile = 0;
         return;
     }

@@ -1,9 +1,11 @@
 /* comm_mpi.c - MPI behind the collectives table. */
 #include "workers/comm_mpi.h"
+#include "base/pulse.h"
 
 #include <assert.h>
 #include <limits.h>
 #include <mpi.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -23,14 +25,29 @@ static enum code translate(int rc, const char *what, struct err *e)
     return err_set(e, ERR_IO, "MPI %s: %.*s", what, n, text);
 }
 
+/* Waits as a blocking call would, but shows that it lives: the rank that waits may have to wait for another's whole picture. */
+static enum code finish(int rc, MPI_Request *request, const char *what, struct err *e)
+{
+    int done = 0;
+    while (!rc && !done) {
+        rc = MPI_Test(request, &done, MPI_STATUS_IGNORE);
+        if (rc || done) break;
+        pulse();
+        sched_yield();
+    }
+    return translate(rc, what, e);
+}
+
 static enum code band(struct collectives *c, uint64_t *words, size_t n, struct err *e)
 {
     (void)c;
     for (size_t at = 0; at < n; at += CHUNK) {
         int count = (int)(n - at < CHUNK ? n - at : CHUNK);
-        int rc =
-            MPI_Allreduce(MPI_IN_PLACE, words + at, count, MPI_UINT64_T, MPI_BAND, MPI_COMM_WORLD);
-        if (rc) return translate(rc, "allreduce", e);
+        MPI_Request request;
+        int sent = MPI_Iallreduce(MPI_IN_PLACE, words + at, count, MPI_UINT64_T, MPI_BAND,
+                                  MPI_COMM_WORLD, &request);
+        enum code rc = finish(sent, &request, "allreduce", e);
+        if (rc) return rc;
     }
     return OK;
 }
@@ -40,10 +57,11 @@ static enum code gather(struct collectives *c, const void *in, size_t bytes, voi
                         struct err *e)
 {
     (void)c;
+    MPI_Request request;
     if (bytes <= INT_MAX)
-        return translate(
-            MPI_Allgather(in, (int)bytes, MPI_BYTE, out, (int)bytes, MPI_BYTE, MPI_COMM_WORLD),
-            "allgather", e);
+        return finish(MPI_Iallgather(in, (int)bytes, MPI_BYTE, out, (int)bytes, MPI_BYTE,
+                                     MPI_COMM_WORLD, &request),
+                      &request, "allgather", e);
     MPI_Datatype page, share = MPI_DATATYPE_NULL;
     int pages = (int)(bytes / 4096), rest = (int)(bytes % 4096);
     int lengths[2] = {pages, rest};
@@ -53,10 +71,11 @@ static enum code gather(struct collectives *c, const void *in, size_t bytes, voi
     MPI_Datatype types[2] = {page, MPI_BYTE};
     rc = MPI_Type_create_struct(2, lengths, at, types, &share);
     if (!rc) rc = MPI_Type_commit(&share);
-    if (!rc) rc = MPI_Allgather(in, 1, share, out, 1, share, MPI_COMM_WORLD);
+    if (!rc) rc = MPI_Iallgather(in, 1, share, out, 1, share, MPI_COMM_WORLD, &request);
+    enum code code = finish(rc, &request, "allgather", e);
     if (share != MPI_DATATYPE_NULL) MPI_Type_free(&share);
     MPI_Type_free(&page);
-    return translate(rc, "allgather", e);
+    return code;
 }
 
 static enum code broadcast(struct collectives *c, void *data, size_t bytes, int root, struct err *e)
@@ -64,19 +83,22 @@ static enum code broadcast(struct collectives *c, void *data, size_t bytes, int 
     (void)c;
     for (size_t at = 0; at < bytes; at += CHUNK) {
         int count = (int)(bytes - at < CHUNK ? bytes - at : CHUNK);
-        int rc = MPI_Bcast((char *)data + at, count, MPI_BYTE, root, MPI_COMM_WORLD);
-        if (rc) return translate(rc, "broadcast", e);
+        MPI_Request request;
+        int sent = MPI_Ibcast((char *)data + at, count, MPI_BYTE, root, MPI_COMM_WORLD, &request);
+        enum code rc = finish(sent, &request, "broadcast", e);
+        if (rc) return rc;
     }
     return OK;
 }
 
 static enum code barrier(struct collectives *c, struct err *e)
 {
+    MPI_Request request;
     (void)c;
-    return translate(MPI_Barrier(MPI_COMM_WORLD), "barrier", e);
+    return finish(MPI_Ibarrier(MPI_COMM_WORLD, &request), &request, "barrier", e);
 }
 
-/* A non-blocking broadcast on every rank, root included: the standard does not let MPI_Bcast meet MPI_Ibcast. */
+/* For idle ranks: sleeps between two looks. */
 enum code comm_mpi_broadcast_patiently(struct collectives *c, void *data, size_t bytes, int root,
                                        struct err *e)
 {

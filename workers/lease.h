@@ -4,8 +4,9 @@
  *     ... group->progress = lease_progress; group->progress_self = &l; ...      // called by the work itself
  *     if (l.lost) throw the result away; else link_call(result)
  *
- * Heartbeats come from the thread that does the work, never from a helper thread: a stuck group must look stuck. They cost a
- * non-blocking send; the answer is looked at, not waited for.
+ * Heartbeats come from the thread that does the work, never from a helper thread: a stuck group must look stuck. At each step,
+ * and at the pulse of the work inside a step (base/pulse.h), which may be longer than a term. They cost a non-blocking send;
+ * the answer is looked at, not waited for.
  */
 #ifndef WORKERS_LEASE_H
 #define WORKERS_LEASE_H
@@ -21,6 +22,8 @@ struct lease {
     uint64_t job, stage, epoch;
     int64_t term_ms, heard_ms, told_ms;
     int lost;                          /* the coordinator took it back, or was silent for a whole term */
+    int64_t step, of;                  /* last said, for the heartbeats between two steps */
+    char line[160];
     struct arena arena;                /* answers */
 };
 

@@ -471,7 +471,7 @@ struct weights_use weights_use(const struct weights *w)
     for (size_t i = 0; i < w->n; i++) {
         const struct slot *s = &w->slot[i];
         size_t floats = (size_t)stored_count(s->stored) * sizeof(float);
-        use.mapped += s->stored->bytes;
+        if ((s->flat || s->flat_wanted) && in_place(s->stored)) use.mapped += s->stored->bytes;
         if (s->own_flat || (s->flat_wanted && !in_place(s->stored))) use.own += floats;
         if (s->own_hwio || s->hwio_wanted) use.own += floats;
     }

@@ -34,7 +34,8 @@ const struct stored *weights_at(const struct weights *w, size_t i, const char **
  * planned, never run. */
 void weights_sketch(struct weights *w, int on);
 struct weights_use {
-    size_t mapped;             /* bytes of its tensors in the files: mapped, and shared by the ranks of a host */
+    size_t mapped;             /* bytes read where they lie in the files: shared by the ranks of a host. What was converted was
+                                * given back to the system */
     size_t own;                /* bytes converted for the graphs built so far (of a sketch: that would be): one copy a rank */
 };
 struct weights_use weights_use(const struct weights *w);

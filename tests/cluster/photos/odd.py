@@ -9,6 +9,7 @@ from PIL import Image
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "odd")
 os.makedirs(HERE, exist_ok=True)
 side = Image.new("RGB", (48, 64), (200, 60, 60))
+side.paste((240, 220, 200), (0, 0, 48, 8))  # one colour alone would be refused
 exif = Image.Exif()
 exif[0x0112] = 6
 side.save(os.path.join(HERE, "1.jpg"), exif=exif, quality=60)
