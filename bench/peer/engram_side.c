@@ -4,7 +4,7 @@
  *
  *     stdin          stdout
  *                    ready {"planned": bytes of activations, "flops": of one run}
- *     run            seconds of one run
+ *     run N          seconds of N runs
  *     write FILE     written              (the results of the last run, a safetensors file)
  *     end of file    -
  *
@@ -39,9 +39,10 @@ static enum code write_results(struct row *r, const struct row_kind *kind, const
 static enum code obey(struct row *r, const struct row_kind *kind, const char *line, struct err *e)
 {
     if (!strncmp(line, "write ", 6)) return write_results(r, kind, line + 6, e);
-    if (strcmp(line, "run") != 0) return err_set(e, ERR_USAGE, "unknown line \"%s\"", line);
+    if (strncmp(line, "run ", 4) != 0) return err_set(e, ERR_USAGE, "unknown line \"%s\"", line);
     double start = now();
-    enum code rc = kind->run(r, e);
+    enum code rc = OK;
+    for (int i = atoi(line + 4); !rc && i > 0; i--) rc = kind->run(r, e);
     if (!rc) printf("%.9f\n", now() - start);
     return rc;
 }

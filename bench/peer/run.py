@@ -22,6 +22,7 @@ from side import Side
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+ROUND_SECONDS, RUNS_MOST = 0.5, 50
 PROGRAMS = ROOT / os.environ.get("ENGRAM_BENCH", "build/plain/bench/peer")
 
 
@@ -30,20 +31,26 @@ def first_run(side, memory):
     memory["highest"] = side.memory()["VmHWM"]
     side.reset_highest()
     before = side.memory()["VmRSS"]
-    seconds = float(side.ask("run"))
+    seconds = float(side.ask("run 1"))
     memory["grown"] = side.memory()["VmHWM"] - before
     return seconds
 
 
-def timed_rounds(sides, budget, rounds, cpus):
-    """Rounds until there are enough, or FEWEST when the row's budget of seconds is used up."""
+def runs_of_a_round(seconds):
+    """One, but of quick work as many as take some time: a step of training follows a step, not a pause in which the other
+    side has emptied the caches."""
+    return max(1, min(RUNS_MOST, round(ROUND_SECONDS / seconds)))
+
+
+def timed_rounds(sides, budget, rounds, cpus, runs):
+    """Rounds until there are enough, or FEWEST when the row's budget of seconds is used up. Seconds of one run."""
     times, load, start = {s.name: [] for s in sides}, [], time.monotonic()
     for i in range(rounds):
         if i >= FEWEST and time.monotonic() - start > budget:
             break
         load.append(machine.wait_for_idle(cpus))
         for s in sides if i % 2 == 0 else sides[::-1]:
-            times[s.name].append(float(s.ask("run")))
+            times[s.name].append(float(s.ask(f"run {runs}")) / runs)
     return times, load
 
 
@@ -77,7 +84,8 @@ def measure(row, folder, threads, rounds, cpus, limit, log):
         for s in sides:
             s.ask(f"write {folder / s.name}.safetensors")
         apart = difference(row, folder)
-        times, load = timed_rounds(sides, row["budget"], rounds, cpus)
+        runs = runs_of_a_round(max(first.values()))
+        times, load = timed_rounds(sides, row["budget"], rounds, cpus, runs)
         for s in sides:
             now = s.memory()
             memory[s.name] |= {"highest": max(memory[s.name]["highest"], now["VmHWM"]), "own": now["RssAnon"]}
@@ -86,7 +94,7 @@ def measure(row, folder, threads, rounds, cpus, limit, log):
         for s in sides:
             s.end()
     median = {n: statistics.median(t) for n, t in times.items()}
-    return {"title": row["title"], "bar": row["bar"], "allowed": row["allowed"], "difference": apart, "threads": threads,
+    return {"title": row["title"], "bar": row["bar"], "allowed": row["allowed"], "difference": apart, "threads": threads, "runs": runs,
             "first": first, "times": times, "median": median, "least": {n: min(t) for n, t in times.items()},
             "ratio": median["torch"] / median["engram"], "memory": memory, "facts": facts, "load": load}
 

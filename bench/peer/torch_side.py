@@ -3,7 +3,7 @@
     python torch_side.py ROW.json FOLDER THREADS
 
 Makes FOLDER/in.safetensors and options.json for both sides, tries its ways of computing the row (channels last or not),
-keeps the fastest, then obeys "run" and "write FILE" on stdin. Training keeps its optimiser from one run to the next.
+keeps the fastest, then obeys "run N" and "write FILE" on stdin. Training keeps its optimiser from one run to the next.
 """
 import ctypes
 import json
@@ -273,7 +273,7 @@ def main(row, folder, threads):
     for line in sys.stdin:
         word, _, path = line.strip().partition(" ")
         if word == "run":
-            print(timed(work), flush=True)
+            print(sum(timed(work) for _ in range(int(path))), flush=True)
         elif word == "write":
             save(work.results(), path)
             print("written", flush=True)

@@ -4,7 +4,7 @@
  *     ENGRAM_FAULT="engram-coordinator - sync 7 STOP"               the coordinator stops before its seventh sync, to be killed
  *     ENGRAM_FAULT_HIT=FILE                                         made when it happens; it happens once
  *
- * Places: rename:<part of the new path>, sync (fsync and fdatasync), masks (MPI_Allreduce of more than a few words: `score`).
+ * Places: rename:<part of the new path>, sync (fsync and fdatasync), masks (MPI_Iallreduce of more than a few words: `score`).
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -70,10 +70,12 @@ int fdatasync(int fd)
     return REAL(int (*)(int), "fdatasync")(fd);
 }
 
-int MPI_Allreduce(const void *in, void *out, int n, void *type, void *op, void *comm);
-int MPI_Allreduce(const void *in, void *out, int n, void *type, void *op, void *comm)
+int MPI_Iallreduce(const void *in, void *out, int n, void *type, void *op, void *comm,
+                   void *request);
+int MPI_Iallreduce(const void *in, void *out, int n, void *type, void *op, void *comm,
+                   void *request)
 {
     if (n > 8) pass("masks", "");
-    return REAL(int (*)(const void *, void *, int, void *, void *, void *),
-                "MPI_Allreduce")(in, out, n, type, op, comm);
+    return REAL(int (*)(const void *, void *, int, void *, void *, void *, void *),
+                "MPI_Iallreduce")(in, out, n, type, op, comm, request);
 }
