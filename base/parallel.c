@@ -143,6 +143,7 @@ void parallel_for(long n, parallel_fn *fn, void *args)
     take_tiles();
     wait_for_workers();
     atomic_store(&pool.running, 0);
+    pulse(); /* the others may have taken every tile */
 }
 
 static int cores(void)
