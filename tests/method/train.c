@@ -1,4 +1,5 @@
-/* Stage train of CNS end to end on the tiny model: what moves and what must not, resumption, damage, divergence, L_reg. */
+/* Stage train of CNS end to end on the tiny model: what moves and what must not, resumption, damage, divergence, L_reg.
+ * timeout: 300 (under sanitizers) */
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/parallel.h"

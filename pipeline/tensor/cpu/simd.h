@@ -27,6 +27,7 @@
 
 typedef float vec __attribute__((vector_size(VECTOR * 4)));
 typedef int32_t veci __attribute__((vector_size(VECTOR * 4)));
+typedef uint32_t vecu __attribute__((vector_size(VECTOR * 4)));
 typedef double vecd __attribute__((vector_size(VECTOR * 4))); /* half as many */
 
 static inline vec vec_set(float x)
@@ -262,7 +263,8 @@ static inline vec vec_exp2_negative(vec x)
     p = vec_fma(p, r, vec_set(2.402224243e-1f));
     p = vec_fma(p, r, vec_set(6.931470037e-1f));
     p = vec_fma(p, r, vec_set(1.0f));
-    return p * (vec)(((veci)t << 23) + 0x3f800000); /* the low 9 bits of magic are zero */
+    /* The low 9 bits of magic are zero. Unsigned: lanes behind the end of a row hold anything, and are thrown away later. */
+    return p * (vec)(((vecu)t << 23) + 0x3f800000u);
 }
 
 /* Phi(x), the normal distribution: what gelu multiplies x with; and its density. The exponent is x^2 / 2 with what rounding
