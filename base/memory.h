@@ -1,7 +1,7 @@
 /* memory.h - how much memory this process took, and how much it may still take.
  *
  *     memory_peak_reset();  ...work...  memory_peak();        // bytes resident at most since then, or 0: not known here
- *     memory_free(&limit);                                    // limit.bytes, and in words what set it
+ *     struct memory_limit l = memory_free();                  // l.bytes, and in words what set it
  *
  * Read from /proc and from the cgroups that the process is in, version 2 or 1. Nothing is reserved: what is free now may be taken
  * by another a moment later.
