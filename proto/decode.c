@@ -17,16 +17,17 @@
     m->name.v = reader_rows(r, max, sizeof *m->name.v, &m->name.n); \
     for (size_t i = 0; i < m->name.n && !r->code; i++)              \
         read_##record(r, &m->name.v[i]);
+#define SINCE(since) r->absent = r->version < since;
 #define RECORD(name)                                                \
     static void read_##name(struct reader *r, struct name *m)       \
     {                                                               \
-        reader_map(r, fields_in_##name);
-#define END_RECORD(name) }
+        reader_map(r, fields_in_##name(r->version));
+#define END_RECORD(name) r->absent = 0; }
 #define MESSAGE(number, name, from)                                 \
     static void read_msg_##name(struct reader *r, struct msg_##name *m) \
     {                                                               \
-        reader_map(r, fields_in_msg_##name);
-#define END(name) }
+        reader_map(r, fields_in_msg_##name(r->version));
+#define END(name) r->absent = 0; }
 #include "proto/messages.def"
 /* clang-format on */
 
@@ -36,12 +37,13 @@ static void read_envelope(struct reader *r, struct message *m)
     r->where = (struct where){"message", "envelope", -1};
     if (reader_array(r, 4) != 4) reader_fail(r, ERR_PROTOCOL, "a list of four is expected");
     uint64_t version = reader_u64(r, PROTO_ANY);
-    if (!r->code && version != PROTO_VERSION) {
+    if (!r->code && (version < PROTO_OLDEST || version > PROTO_VERSION)) {
         r->code = err_set(r->err, ERR_PROTOCOL,
-                          "message of protocol version %llu; this program speaks %d: "
+                          "message of protocol version %llu; this program speaks %d to %d: "
                           "let both be of the same Engram",
-                          (unsigned long long)version, PROTO_VERSION);
+                          (unsigned long long)version, PROTO_OLDEST, PROTO_VERSION);
     }
+    m->version = r->version = r->code ? 0 : version;
     uint64_t kind = reader_u64(r, PROTO_SMALL);
     m->id = reader_u64(r, PROTO_ANY);
     if (!r->code && proto_from((enum msg_kind)kind) == FROM_NOBODY)

@@ -15,15 +15,16 @@
     writer_array(w, m->name.n, max);                                \
     for (size_t i = 0; i < m->name.n && !w->code; i++)              \
         write_##record(w, &m->name.v[i]);
+#define SINCE(since) if (w->version < since) return;
 #define RECORD(name)                                                \
     static void write_##name(struct writer *w, const struct name *m) \
     {                                                               \
-        writer_map(w, fields_in_##name);
+        writer_map(w, fields_in_##name(w->version));
 #define END_RECORD(name) }
 #define MESSAGE(number, name, from)                                 \
     static void write_msg_##name(struct writer *w, const struct msg_##name *m) \
     {                                                               \
-        writer_map(w, fields_in_msg_##name);
+        writer_map(w, fields_in_msg_##name(w->version));
 #define END(name) }
 #include "proto/messages.def"
 /* clang-format on */
@@ -32,7 +33,7 @@ static void write_message(struct writer *w, const struct message *m)
 {
     w->where = (struct where){proto_name(m->kind), "id", -1};
     writer_array(w, 4, 4);
-    writer_u64(w, PROTO_VERSION, PROTO_SMALL);
+    writer_u64(w, w->version, PROTO_SMALL);
     writer_u64(w, (uint64_t)m->kind, PROTO_SMALL);
     writer_u64(w, m->id, PROTO_ANY);
     switch (m->kind) {
@@ -49,8 +50,12 @@ static void write_message(struct writer *w, const struct message *m)
 
 enum code proto_encode(const struct message *m, struct arena *a, struct slice *out, struct err *e)
 {
-    struct writer count = {.err = e}, w = {.err = e};
+    uint64_t version = m->version ? m->version : PROTO_VERSION;
+    struct writer count = {.err = e, .version = version}, w = {.err = e, .version = version};
 
+    if (version < PROTO_OLDEST || version > PROTO_VERSION)
+        return err_set(e, ERR_INTERNAL, "%s: protocol version %llu is not spoken",
+                       proto_name(m->kind), (unsigned long long)version);
     write_message(&count, m);
     if (count.code) return count.code;
     if (count.n > PROTO_BYTES)

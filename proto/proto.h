@@ -26,7 +26,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PROTO_VERSION 1
+#define PROTO_VERSION 2
+#define PROTO_OLDEST 1                /* versions from here on are understood, and answered in kind */
 
 /* ---- limits, each with its reason ---- */
 
@@ -45,6 +46,9 @@
 #define PROTO_OUTPUTS 1024            /* objects made by one stage: 1000 class images and a list of them */
 #define PROTO_CHAIN 1000              /* commits of one lineage */
 #define PROTO_ROWS 1000
+#define PROTO_SHARED 64               /* users and groups that one lineage is shared with */
+#define PROTO_WEIGHT 1000000
+#define PROTO_PART (1u << 20)         /* of an object in one message */
 #define PROTO_ID INT64_MAX            /* SQLite's integers end here */
 #define PROTO_ANY UINT64_MAX
 #define PROTO_SMALL 255
@@ -87,6 +91,20 @@ enum stage_state {
 
 enum concept_kind { CONCEPT_ANIMAL = 1, CONCEPT_OBJECT = 2, CONCEPT_SCENE = 3, CONCEPT_STYLE = 4 };
 
+enum priority { PRIORITY_NORMAL = 0, PRIORITY_HIGH = 1, PRIORITY_LOW = 2, PRIORITIES };
+
+enum role { ROLE_USER = 1, ROLE_ADMIN = 2, ROLE_WORKER = 3 };
+
+enum visibility {
+    VISIBLE_PRIVATE = 0,              /* to the owner, the owner's group (counts only) and whom it is shared with */
+    VISIBLE_PUBLIC = 1                /* everybody may sample and evaluate; only those it is shared with may add */
+};
+
+enum on_failure {
+    FAILURE_SKIP = 0,                 /* the next concept takes its turn */
+    FAILURE_WAIT = 1                  /* until somebody retries or cancels the failed one */
+};
+
 enum learn_wants { WANT_PRIOR = 1, WANT_SCORE = 2, WANT_SAMPLE = 4, WANT_EVALUATE = 8 };
 
 enum event_type {
@@ -123,11 +141,12 @@ enum msg_kind {
     MSG_KINDS
 };
 
-enum msg_from { FROM_NOBODY, FROM_USER, FROM_WORKER, FROM_COORDINATOR };
+enum msg_from { FROM_NOBODY, FROM_USER, FROM_WORKER, FROM_COORDINATOR, FROM_ANYONE };
 
 struct message {
     enum msg_kind kind;
     uint64_t id;                      /* chosen by who asks, repeated by who answers; 0: no request can be named */
+    uint64_t version;                 /* of the protocol, as it travels; 0 when encoding: PROTO_VERSION */
     union {
 #define MESSAGE(number, name, from) struct msg_##name name;
 #include "proto/messages.def"

@@ -17,6 +17,7 @@ void reader_fail(struct reader *r, enum code c, const char *what)
 
 static const uint8_t *take(struct reader *r, size_t n)
 {
+    if (r->absent) return NULL;
     if (!r->code && (size_t)(r->end - r->at) < n) reader_fail(r, ERR_PROTOCOL, "message ends here");
     if (r->code) return NULL;
     r->at += n;
@@ -69,7 +70,7 @@ void reader_map(struct reader *r, size_t n_keys)
 void reader_key(struct reader *r, const char *name)
 {
     size_t len = strlen(name);
-    if (r->code) return;
+    if (r->code || r->absent) return;
     uint64_t n = take_length(r, 0xa0, 31, 0xd9, 0xda, "a field name is expected");
     const uint8_t *p = take(r, (size_t)n);
     r->where.field = name;
@@ -110,7 +111,8 @@ int64_t reader_i64(struct reader *r)
 {
     static const int64_t most[4] = {-33, INT8_MIN - 1, INT16_MIN - 1, (int64_t)INT32_MIN - 1};
 
-    if (r->code || r->at == r->end || *r->at < 0x80 || (*r->at >= 0xcc && *r->at <= 0xcf))
+    if (r->code || r->absent || r->at == r->end || *r->at < 0x80 ||
+        (*r->at >= 0xcc && *r->at <= 0xcf))
         return (int64_t)reader_u64(r, INT64_MAX);
     uint8_t b = *take(r, 1);
     if (b >= 0xe0) return (int64_t)b - 0x100;
@@ -176,6 +178,7 @@ struct hash reader_hash(struct reader *r)
     struct slice s = reader_bytes(r, HASH_BYTES);
     struct hash h = {{0}};
 
+    if (r->absent) return h;
     if (!r->code && s.n != HASH_BYTES) reader_fail(r, ERR_PROTOCOL, "a hash has 32 bytes");
     if (!r->code) memcpy(h.v, s.data, HASH_BYTES);
     return h;

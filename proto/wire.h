@@ -13,11 +13,12 @@
 
 #include "proto/proto.h"
 
-/* How many keys each record and message has: fields_in_<name>. */
-#define RECORD(name) enum { fields_in_##name = 0
-#define END_RECORD(name) };
-#define MESSAGE(number, name, from) enum { fields_in_msg_##name = 0
-#define END(name) };
+/* How many keys each record and message has in a version: fields_in_<name>. */
+#define RECORD(name) static inline size_t fields_in_##name(uint64_t version) { (void)version; return (0
+#define END_RECORD(name) ); }
+#define MESSAGE(number, name, from) static inline size_t fields_in_msg_##name(uint64_t version) { (void)version; return (0
+#define END(name) ); }
+#define SINCE(since) ) + (version < since ? 0 : 0
 #define U64(name, max) + 1
 #define I64(name) + 1
 #define F64(name) + 1
@@ -46,6 +47,8 @@ struct reader {
     const uint8_t *at, *end;
     struct arena *arena;
     struct where where;
+    uint64_t version;
+    int absent;                       /* the fields that follow are of a later version: they read as nothing */
     enum code code;
     struct err *err;
 };
@@ -67,6 +70,7 @@ struct writer {
     uint8_t *data;                    /* NULL: only count */
     size_t n, room;
     struct where where;
+    uint64_t version;
     enum code code;
     struct err *err;
 };

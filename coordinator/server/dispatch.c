@@ -127,7 +127,7 @@ static int allowed(struct server *s, const struct asked *q)
     int is_group = q->from.n == 1 + HASH_BYTES && q->from.peer[0] == 'W';
     struct err e;
 
-    if (proto_from(q->m.kind) != want)
+    if (proto_from(q->m.kind) != want && proto_from(q->m.kind) != FROM_ANYONE)
         err_set(&e, ERR_DENIED, "`%s` does not belong on this socket", proto_name(q->m.kind));
     else if (want == FROM_WORKER && !is_group)
         err_set(&e, ERR_DENIED, "a worker group's routing id is W and its nonce");

@@ -62,7 +62,7 @@ static void schema(void)
     REFUSED("\x94\x01\x01\x07\x81\xa6"
             "client\xa1x\x00",
             "a byte after the end");
-    REFUSED("\x94\x02\x01\x07\x81\xa6"
+    REFUSED("\x94\x03\x01\x07\x81\xa6"
             "client\xa1x",
             "another version");
     REFUSED("\x94\x01\x5f\x07\x81\xa6"
@@ -173,13 +173,13 @@ static void names_what_is_wrong(void)
 {
     struct message m;
     struct err e;
-    static const char v2[] = "\x94\x02\x01\x07\x81\xa6"
-                             "client\xa1x";
+    static const char future[] = "\x94\x03\x01\x07\x81\xa6"
+                                 "client\xa1x";
     static const char bad[] = "\x94\x01\x01\x07\x81\xa6"
                               "client\xa1\xff";
 
-    proto_decode(v2, sizeof v2 - 1, &arena, &m, &e);
-    ok(strstr(e.text, "version 2") != NULL, "the other version is named: %s", e.text);
+    proto_decode(future, sizeof future - 1, &arena, &m, &e);
+    ok(strstr(e.text, "version 3") != NULL, "the other version is named: %s", e.text);
     is_code(proto_decode(bad, sizeof bad - 1, &arena, &m, &e), ERR_PROTOCOL, &e,
             "a bad field is refused");
     ok(strstr(e.text, "ping.client") != NULL, "and named: %s", e.text);
