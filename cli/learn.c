@@ -105,6 +105,15 @@ static int ranks_of_a_group(struct learning *l)
     return n > 0 && n <= 4096 ? (int)n : 1;
 }
 
+/* Few checkpoints come with a CLIP. A concept is learned without one; a job that fails after its commit helps nobody. */
+static void leave_evaluation_out(struct learning *l, const struct err *why)
+{
+    cli_say(
+        "note: not evaluated (%s); ENGRAM_CLIP, here and for `engram up`, may name a CLIP model",
+        why->text);
+    l->no_evaluate = 1;
+}
+
 /* What cannot fit is refused before anything is sent (outlook.h). How many neurons the concept gets is supposed, not scored. */
 static void check_room(struct learning *l)
 {
@@ -127,6 +136,7 @@ static void check_room(struct learning *l)
         if (!rc) rc = outlook_fits(&o, &e);
         if (!rc && o.forecast.recompute && l->settings.train_recompute == RECOMPUTE_AUTO)
             cli_say("note: memory is short; training makes forward values again (train.recompute)");
+        if (!rc && o.no_clip.code) leave_evaluation_out(l, &o.no_clip);
         outlook_close(&o);
     }
     if (rc) problems_add(&l->problems, rc, "%s", e.text);

@@ -48,7 +48,9 @@ engram lineage create one --base "$file" >/dev/null
 engram lineage create two --base "$folder" >/dev/null
 is "$(engram lineage list --json | jq -r '[.lineages[].base] | unique | length')" 1 "file and folder have one name"
 for lineage in one two; do
-    engram learn --lineage "$lineage" "$photos/rex" --config "$quick" --no-evaluate --wait >/dev/null 2>&1
+    engram learn --lineage "$lineage" "$photos/rex" --config "$quick" --wait >/dev/null 2>"$work/said"
+    is "$?" 0 "$lineage: a model without a CLIP learns"
+    like "$(cat "$work/said")" "*note: not evaluated (*clip*ENGRAM_CLIP*" "$lineage: and says that nothing is evaluated"
 done
 is "$(engram log one --json | jq -r '.commits[0].commit')" "$(engram log two --json | jq -r '.commits[0].commit')" "one concept, one commit"
 engram sample --lineage one --config "$quick" --out "$work/one" "a <rex> dog" >/dev/null 2>&1
