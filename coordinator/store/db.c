@@ -6,11 +6,6 @@
 #include <string.h>
 #include <sys/vfs.h>
 
-enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x456e6772 }; /* "Engr" */
-
-extern const char schema_start[] __asm__("_binary_coordinator_store_schema_sql_start");
-extern const char schema_end[] __asm__("_binary_coordinator_store_schema_sql_end");
-
 static const char *const texts[SQL_COUNT] = {
 #define SQL(name, text) [SQL_##name] = text,
     SQL_LIST
@@ -85,12 +80,12 @@ static int on_wal(void *self, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
-static enum code run_text(struct store *s, const char *sql, const char *what, struct err *e)
+enum code db_run(struct store *s, const char *sql, const char *what, struct err *e)
 {
     return sqlite3_exec(s->db, sql, NULL, NULL, NULL) ? db_error(s, e, what) : OK;
 }
 
-static enum code pragma_int(struct store *s, const char *sql, int64_t *out, struct err *e)
+enum code db_int(struct store *s, const char *sql, int64_t *out, struct err *e)
 {
     sqlite3_stmt *st = NULL;
     enum code rc = OK;
@@ -102,44 +97,7 @@ static enum code pragma_int(struct store *s, const char *sql, int64_t *out, stru
     return rc;
 }
 
-static enum code make_schema(struct store *s, struct err *e)
-{
-    size_t n = (size_t)((uintptr_t)schema_end - (uintptr_t)schema_start);
-    char *sql = mem_alloc(n + 1, 1);
-    enum code rc;
-
-    if (!sql) return err_set(e, ERR_NOMEM, "out of memory");
-    memcpy(sql, schema_start, n);
-    rc = run_text(s, "BEGIN EXCLUSIVE", "make the schema", e);
-    if (!rc) rc = run_text(s, sql, "make the schema", e);
-    if (!rc)
-        rc = run_text(s, "PRAGMA user_version = 1; PRAGMA application_id = 1164863346; COMMIT",
-                      "make the schema", e);
-    free(sql);
-    return rc;
-}
-
-static enum code check_schema(struct store *s, struct err *e)
-{
-    int64_t version = 0, app = 0, tables = 0;
-    enum code rc;
-
-    if ((rc = pragma_int(s, "PRAGMA user_version", &version, e)) ||
-        (rc = pragma_int(s, "PRAGMA application_id", &app, e)) ||
-        (rc = pragma_int(s, "SELECT count(*) FROM sqlite_schema", &tables, e)))
-        return rc;
-    if (version == 0 && tables == 0) return make_schema(s, e);
-    if (app != APPLICATION_ID)
-        return err_set(e, ERR_CORRUPT, "%s is a database, but not Engram's", s->path);
-    if (version != SCHEMA_VERSION)
-        return err_set(
-            e, ERR_ENVIRONMENT,
-            "%s has schema version %lld, this program knows %d: use the Engram that wrote it",
-            s->path, (long long)version, SCHEMA_VERSION);
-    return OK;
-}
-
-enum code db_open(struct store *s, struct err *e)
+enum code db_connect(struct store *s, struct err *e)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     enum code rc;
@@ -148,14 +106,20 @@ enum code db_open(struct store *s, struct err *e)
     if (sqlite3_open_v2(s->path, &s->db, flags, NULL)) return db_error(s, e, "open");
     sqlite3_extended_result_codes(s->db, 1);
     sqlite3_busy_timeout(s->db, 5000);
-    if ((rc = run_text(
-             s,
-             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-             " PRAGMA wal_autocheckpoint = 0; PRAGMA trusted_schema = OFF",
-             "settings", e)))
-        return rc;
+    return db_run(s,
+                  "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+                  " PRAGMA trusted_schema = OFF",
+                  "settings", e);
+}
+
+/* The log is chosen here and not in db_connect: a database that turns out to be another's is not changed. */
+enum code db_prepare(struct store *s, struct err *e)
+{
+    enum code rc =
+        db_run(s, "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0", "settings", e);
+
+    if (rc) return rc;
     sqlite3_wal_hook(s->db, on_wal, s);
-    if ((rc = check_schema(s, e))) return rc;
     for (int i = 0; i < SQL_COUNT; i++)
         if (sqlite3_prepare_v3(s->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statement[i],
                                NULL))

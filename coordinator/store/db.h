@@ -26,8 +26,13 @@ struct store {
 /* The one translator of SQLite's errors. Returns the code; never OK. */
 enum code db_error(const struct store *s, struct err *e, const char *what);
 
-/* Opens, sets the pragmas, makes or checks the schema, prepares. On error the caller closes. */
-enum code db_open(struct store *s, struct err *e);
+/* Opens and sets the pragmas; then, when the schema is right (migrate.h), prepares. On error the caller closes. */
+enum code db_connect(struct store *s, struct err *e);
+enum code db_prepare(struct store *s, struct err *e);
+
+/* SQL that is no statement of sql.h: any number of them without a result; the integer of one. */
+enum code db_run(struct store *s, const char *sql, const char *what, struct err *e);
+enum code db_int(struct store *s, const char *sql, int64_t *out, struct err *e);
 
 /* One use of a statement: bind in order, then run or read rows, then end. Sticky. */
 struct query {

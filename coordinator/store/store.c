@@ -1,5 +1,8 @@
 /* store.c - open, apply, tidy. A batch of puts is one transaction; there is no other way to write. */
 #include "coordinator/store/db.h"
+#include "coordinator/store/migrate.h"
+
+#include "base/file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +11,8 @@ enum {
     TIDY_PAGES = 1000
 }; /* 4 MB of write-ahead log; a checkpoint of that takes some tens of ms */
 
-enum code store_open(struct store **out, const char *path, struct err *e)
+/* A connection without statements. */
+static enum code connect(struct store **out, const char *path, struct err *e)
 {
     struct store *s = mem_alloc(1, sizeof *s);
     enum code rc;
@@ -19,12 +23,39 @@ enum code store_open(struct store **out, const char *path, struct err *e)
         free(s);
         return err_set(e, ERR_NOMEM, "out of memory");
     }
-    if ((rc = db_open(s, e))) {
+    if ((rc = db_connect(s, e))) {
         store_close(s);
         return rc;
     }
     *out = s;
     return OK;
+}
+
+enum code store_open(struct store **out, const char *path, struct err *e)
+{
+    struct store *s;
+    enum code rc = connect(&s, path, e);
+
+    *out = NULL;
+    if (rc) return rc;
+    if ((rc = migrate_open(s, migrate_ladder(), e)) || (rc = db_prepare(s, e))) {
+        store_close(s);
+        return rc;
+    }
+    *out = s;
+    return OK;
+}
+
+enum code store_downgrade(const char *path, int version, struct err *e)
+{
+    struct store *s;
+    enum code rc;
+
+    if (!file_exists(path)) return err_set(e, ERR_NOT_FOUND, "%s is not there", path);
+    if ((rc = connect(&s, path, e))) return rc;
+    rc = migrate_down(s, migrate_ladder(), version, e);
+    store_close(s);
+    return rc;
 }
 
 void store_close(struct store *s)

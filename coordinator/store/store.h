@@ -20,8 +20,14 @@
 
 struct store;
 
+/* Makes the database where there is none. One of an older schema version is copied, checked, to "<path>.version-<v>" and
+ * brought to this program's; a newer one is refused (ERR_ENVIRONMENT) with a line that says who wrote it. */
 enum code store_open(struct store **s, const char *path, struct err *e);
 void store_close(struct store *s);                       /* NULL is fine */
+
+/* Brings a database that nobody has open down to an older schema version, for an older program. ERR_INPUT: it holds something
+ * that the older version has no place for; the line names it and nothing is changed. */
+enum code store_downgrade(const char *path, int version, struct err *e);
 
 /* Fills an empty core and restarts it (core_restart). */
 enum code store_load(struct store *s, struct core *c, int64_t now_ms, struct err *e);
