@@ -14,7 +14,7 @@
 #define HASHES(name, n) reader_key(r, #name); m->name = reader_hashes(r, n);
 #define ROWS(name, record, max)                                     \
     reader_key(r, #name);                                           \
-    m->name.v = reader_rows(r, max, sizeof *m->name.v, &m->name.n); \
+    m->name.v = reader_rows(r, max, sizeof *m->name.v, least_bytes_##record(r->version), &m->name.n); \
     for (size_t i = 0; i < m->name.n && !r->code; i++)              \
         read_##record(r, &m->name.v[i]);
 #define SINCE(since) r->absent = r->version < since;
@@ -23,7 +23,7 @@
     {                                                               \
         reader_map(r, fields_in_##name(r->version));
 #define END_RECORD(name) r->absent = 0; }
-#define MESSAGE(number, name, from)                                 \
+#define MESSAGE(number, name, from, since)                                 \
     static void read_msg_##name(struct reader *r, struct msg_##name *m) \
     {                                                               \
         reader_map(r, fields_in_msg_##name(r->version));
@@ -48,6 +48,11 @@ static void read_envelope(struct reader *r, struct message *m)
     m->id = reader_u64(r, PROTO_ANY);
     if (!r->code && proto_from((enum msg_kind)kind) == FROM_NOBODY)
         reader_fail(r, ERR_PROTOCOL, "no message has this number");
+    if (!r->code && version < proto_since((enum msg_kind)kind))
+        r->code = err_set(r->err, ERR_PROTOCOL,
+                          "`%s` in version %llu of the protocol; it is there since version %llu",
+                          proto_name((enum msg_kind)kind), (unsigned long long)version,
+                          (unsigned long long)proto_since((enum msg_kind)kind));
     if (!r->code) m->kind = (enum msg_kind)kind;
 }
 
@@ -65,9 +70,9 @@ enum code proto_decode(const void *data, size_t n, struct arena *a, struct messa
     r.where = (struct where){proto_name(out->kind), "fields", -1};
     if (r.code) return r.code;
     switch (out->kind) {
-#define MESSAGE(number, name, from)      \
-    case MSG_##name:                     \
-        read_msg_##name(&r, &out->name); \
+#define MESSAGE(number, name, from, since) \
+    case MSG_##name:                       \
+        read_msg_##name(&r, &out->name);   \
         break;
 #include "proto/messages.def"
     case MSG_none:

@@ -21,7 +21,7 @@
     {                                                               \
         writer_map(w, fields_in_##name(w->version));
 #define END_RECORD(name) }
-#define MESSAGE(number, name, from)                                 \
+#define MESSAGE(number, name, from, since)                                 \
     static void write_msg_##name(struct writer *w, const struct msg_##name *m) \
     {                                                               \
         writer_map(w, fields_in_msg_##name(w->version));
@@ -37,9 +37,9 @@ static void write_message(struct writer *w, const struct message *m)
     writer_u64(w, (uint64_t)m->kind, PROTO_SMALL);
     writer_u64(w, m->id, PROTO_ANY);
     switch (m->kind) {
-#define MESSAGE(number, name, from)    \
-    case MSG_##name:                   \
-        write_msg_##name(w, &m->name); \
+#define MESSAGE(number, name, from, since) \
+    case MSG_##name:                       \
+        write_msg_##name(w, &m->name);     \
         return;
 #include "proto/messages.def"
     case MSG_none:
@@ -53,8 +53,8 @@ enum code proto_encode(const struct message *m, struct arena *a, struct slice *o
     uint64_t version = m->version ? m->version : PROTO_VERSION;
     struct writer count = {.err = e, .version = version}, w = {.err = e, .version = version};
 
-    if (version < PROTO_OLDEST || version > PROTO_VERSION)
-        return err_set(e, ERR_INTERNAL, "%s: protocol version %llu is not spoken",
+    if (version < PROTO_OLDEST || version > PROTO_VERSION || version < proto_since(m->kind))
+        return err_set(e, ERR_INTERNAL, "%s: version %llu of the protocol does not have it",
                        proto_name(m->kind), (unsigned long long)version);
     write_message(&count, m);
     if (count.code) return count.code;

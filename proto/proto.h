@@ -121,7 +121,7 @@ struct hashes { size_t n; struct hash *v; };
 
 #define RECORD(name) struct name {
 #define END_RECORD(name) }; struct name##s { size_t n; struct name *v; };
-#define MESSAGE(number, name, from) struct msg_##name {
+#define MESSAGE(number, name, from, since) struct msg_##name {
 #define END(name) };
 #define U64(name, max) uint64_t name;
 #define I64(name) int64_t name;
@@ -136,7 +136,7 @@ struct hashes { size_t n; struct hash *v; };
 
 enum msg_kind {
     MSG_none = 0,
-#define MESSAGE(number, name, from) MSG_##name = number,
+#define MESSAGE(number, name, from, since) MSG_##name = number,
 #include "proto/messages.def"
     MSG_KINDS
 };
@@ -148,7 +148,7 @@ struct message {
     uint64_t id;                      /* chosen by who asks, repeated by who answers; 0: no request can be named */
     uint64_t version;                 /* of the protocol, as it travels; 0 when encoding: PROTO_VERSION */
     union {
-#define MESSAGE(number, name, from) struct msg_##name name;
+#define MESSAGE(number, name, from, since) struct msg_##name name;
 #include "proto/messages.def"
     };
 };
@@ -166,12 +166,23 @@ enum code proto_decode(const void *data, size_t n, struct arena *a, struct messa
 
 const char *proto_name(enum msg_kind kind);              /* "learn" */
 enum msg_from proto_from(enum msg_kind kind);            /* FROM_NOBODY: no such message */
+uint64_t proto_since(enum msg_kind kind);                /* first version that has it; 0: no such message */
 const char *proto_job_kind(uint64_t kind);               /* "learn" */
 const char *proto_job_state(uint64_t state);             /* "running" */
 const char *proto_stage_kind(uint64_t kind);             /* "train" */
 const char *proto_stage_state(uint64_t state);           /* "leased" */
 const char *proto_concept_kind(uint64_t kind);           /* "animal" */
 uint64_t proto_parse_concept_kind(const char *name);     /* 0: no such kind */
+const char *proto_priority(uint64_t number);             /* "high" */
+const char *proto_role(uint64_t number);                 /* "admin" */
+const char *proto_visibility(uint64_t number);           /* "private" */
+const char *proto_on_failure(uint64_t number);           /* "wait" */
+
+/* The number of such a word, exactly as written above. ERR_USAGE lists the words that there are; *out stays. */
+enum code proto_parse_priority(const char *word, uint64_t *out, struct err *e);
+enum code proto_parse_role(const char *word, uint64_t *out, struct err *e);
+enum code proto_parse_visibility(const char *word, uint64_t *out, struct err *e);
+enum code proto_parse_on_failure(const char *word, uint64_t *out, struct err *e);
 
 /* Makes a line fit for a STR(PROTO_LINE) field, in place: bytes that are no UTF-8 become '?', the rest is cut. */
 char *proto_line(char *s);

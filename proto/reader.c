@@ -219,11 +219,15 @@ struct hashes reader_hashes(struct reader *r, size_t n)
     return v;
 }
 
-void *reader_rows(struct reader *r, size_t max, size_t bytes, size_t *n)
+void *reader_rows(struct reader *r, size_t max, size_t bytes, size_t least, size_t *n)
 {
     void *rows;
 
     *n = reader_array(r, max);
+    if (*n > (size_t)(r->end - r->at) / least) {
+        reader_fail(r, ERR_PROTOCOL, "message ends before so many rows");
+        *n = 0;
+    }
     if (*n == 0) return NULL;
     rows = arena_alloc(r->arena, *n * bytes);
     if (!rows) {

@@ -1,4 +1,4 @@
-/* wire.h - msgpack for one room: a structural check, a sticky reader, a sticky writer. Inside proto/ only.
+/* wire.h - msgpack for one room: a structural check, a sticky reader, a sticky writer. Inside proto/ and its tests only.
  *
  * Why not the msgpack library: it believes declared lengths (155 bytes reserve 124 GiB of address space), accepts several
  * encodings of one value and stops reading where it likes. What is left after fencing all that is smaller
@@ -16,7 +16,7 @@
 /* How many keys each record and message has in a version: fields_in_<name>. */
 #define RECORD(name) static inline size_t fields_in_##name(uint64_t version) { (void)version; return (0
 #define END_RECORD(name) ); }
-#define MESSAGE(number, name, from) static inline size_t fields_in_msg_##name(uint64_t version) { (void)version; return (0
+#define MESSAGE(number, name, from, since) static inline size_t fields_in_msg_##name(uint64_t version) { (void)version; return (0
 #define END(name) ); }
 #define SINCE(since) ) + (version < since ? 0 : 0
 #define U64(name, max) + 1
@@ -28,6 +28,24 @@
 #define STRS(name, n, max) + 1
 #define HASHES(name, n) + 1
 #define ROWS(name, record, n) + 1
+#include "proto/messages.def"
+
+/* How many bytes each record has at least, all fields empty: least_bytes_<name>. Whoever announces n rows owes so many for
+ * each, so that a thousand bytes cannot make us take memory for a thousand rows. */
+#define RECORD(name) static inline size_t least_bytes_##name(uint64_t version) { (void)version; return (1
+#define END_RECORD(name) ); }
+#define MESSAGE(number, name, from, since) static inline size_t least_bytes_msg_##name(uint64_t version) { (void)version; return (1
+#define END(name) ); }
+#define SINCE(since) ) + (version < since ? 0 : 0
+#define U64(name, max) + sizeof #name + 1                 /* a key of up to 31 letters has one byte before it */
+#define I64(name) + sizeof #name + 1
+#define F64(name) + sizeof #name + 9
+#define STR(name, max) + sizeof #name + 1
+#define BYTES(name, max) + sizeof #name + 2
+#define HASH(name) + sizeof #name + 2 + HASH_BYTES
+#define STRS(name, n, max) + sizeof #name + 1
+#define HASHES(name, n) + sizeof #name + 2
+#define ROWS(name, record, n) + sizeof #name + 1
 #include "proto/messages.def"
 
 /* Refuses: more than PROTO_BYTES, depth beyond PROTO_DEPTH, more than PROTO_ITEMS values, a declared length or count above
@@ -63,7 +81,8 @@ struct slice reader_bytes(struct reader *r, size_t max);          /* borrowed fr
 struct hash reader_hash(struct reader *r);
 struct strs reader_strs(struct reader *r, size_t n, size_t max);
 struct hashes reader_hashes(struct reader *r, size_t n);
-void *reader_rows(struct reader *r, size_t max, size_t bytes, size_t *n);   /* zeroed array of *n rows */
+/* A zeroed array of *n rows of `bytes` each, if what is left can hold so many of `least` bytes on the wire. */
+void *reader_rows(struct reader *r, size_t max, size_t bytes, size_t least, size_t *n);
 void reader_fail(struct reader *r, enum code c, const char *what);
 
 struct writer {

@@ -1,4 +1,5 @@
-/* PROTOCOL.md says what messages.def says: each message and record with its number, its fields in order, types and limits.
+/* PROTOCOL.md says what messages.def says: each message and record with its number, its fields in order, types, limits and the
+ * version since which they are there.
  * `document --print` writes the tables as they should stand there. */
 #include "base/file.h"
 #include "base/text.h"
@@ -12,9 +13,11 @@ struct table {
 
 static struct table tables[128];
 static int n_tables;
+static int
+    later; /* the fields that come now are there since this version; 0: as long as their message */
 
-static void begin(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static void begin(const char *fmt, ...)
+static void begin(int since, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void begin(int since, const char *fmt, ...)
 {
     static char titles[128][80];
     va_list args;
@@ -22,7 +25,9 @@ static void begin(const char *fmt, ...)
     vsnprintf(titles[n_tables], sizeof titles[0], fmt, args);
     va_end(args);
     tables[n_tables].title = titles[n_tables];
+    if (since > 1) text_printf(&tables[n_tables].lines, "Since %d.\n", since);
     n_tables++;
+    later = 0;
 }
 
 static const char *number(uint64_t v)
@@ -36,35 +41,51 @@ static const char *number(uint64_t v)
     return s;
 }
 
-#define FIELD(...) text_printf(&tables[n_tables - 1].lines, __VA_ARGS__)
+static void field(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void field(const char *fmt, ...)
+{
+    struct table *t = &tables[n_tables - 1];
+    char line[200];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    text_printf(&t->lines, "| %s |", line);
+    if (later) text_printf(&t->lines, " since %d.", later);
+    text_add(&t->lines, "\n");
+}
 
 static void describe(void)
 {
 /* clang-format off */
-#define RECORD(name) begin("### record %s\n", #name);
-#define MESSAGE(number, name, from) begin("### %d %s\n", number, #name);
-#define U64(name, max) FIELD("| `%s` | u64 <= %s |\n", #name, number(max));
-#define I64(name) FIELD("| `%s` | i64 |\n", #name);
-#define F64(name) FIELD("| `%s` | f64 |\n", #name);
-#define STR(name, max) FIELD("| `%s` | str <= %s |\n", #name, number(max));
-#define BYTES(name, max) FIELD("| `%s` | bytes <= %s |\n", #name, number(max));
-#define HASH(name) FIELD("| `%s` | hash |\n", #name);
-#define STRS(name, n, max) FIELD("| `%s` | list <= %s of str <= %s |\n", #name, number(n), number(max));
-#define HASHES(name, n) FIELD("| `%s` | hashes <= %s |\n", #name, number(n));
-#define ROWS(name, record, n) FIELD("| `%s` | list <= %s of %s |\n", #name, number(n), #record);
+#define RECORD(name) begin(1, "### record %s\n", #name);
+#define MESSAGE(number, name, from, since) begin(since, "### %d %s\n", number, #name);
+#define SINCE(version) later = version;
+#define U64(name, max) field("`%s` | u64 <= %s", #name, number(max));
+#define I64(name) field("`%s` | i64", #name);
+#define F64(name) field("`%s` | f64", #name);
+#define STR(name, max) field("`%s` | str <= %s", #name, number(max));
+#define BYTES(name, max) field("`%s` | bytes <= %s", #name, number(max));
+#define HASH(name) field("`%s` | hash", #name);
+#define STRS(name, n, max) field("`%s` | list <= %s of str <= %s", #name, number(n), number(max));
+#define HASHES(name, n) field("`%s` | hashes <= %s", #name, number(n));
+#define ROWS(name, record, n) field("`%s` | list <= %s of %s", #name, number(n), #record);
 /* clang-format on */
 #include "proto/messages.def"
 }
 
-/* The section's table rows, without their last column. */
+/* What the section says to programs: "Since N." and its table rows, of their last column "since N." alone. */
 static void rows_of(const char *at, struct text *out)
 {
     const char *end = strstr(at + 1, "\n#");
     for (const char *line = at; line && (!end || line < end); line = strchr(line, '\n')) {
-        line++;
-        if (strncmp(line, "| `", 3)) continue;
-        const char *stop = line;
-        for (int bars = 0; *stop && *stop != '\n' && bars < 3; stop++) bars += *stop == '|';
+        const char *stop = ++line;
+        if (strncmp(line, "Since ", 6) == 0) stop += strcspn(line, ".") + 1;
+        else if (strncmp(line, "| `", 3)) continue;
+        else {
+            for (int bars = 0; *stop && *stop != '\n' && bars < 3; stop++) bars += *stop == '|';
+            if (strncmp(stop, " since ", 7) == 0) stop += strcspn(stop, ".") + 1;
+        }
         text_add_bytes(out, line, (size_t)(stop - line));
         text_add(out, "\n");
     }

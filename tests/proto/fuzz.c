@@ -39,8 +39,8 @@ static void mutate(struct dice *d, uint8_t *p, size_t *n, size_t room)
     }
 }
 
-/* Bytes in the arena for one byte of message: a list of empty texts is the worst, 8 + 64 for each byte. */
-enum { EXPANSION = 80, GROUND = 4096 };
+/* Bytes in the arena for one byte of message: a list of empty texts is the worst, a pointer for each byte. */
+enum { EXPANSION = 8, GROUND = 64 };
 
 int main(void)
 {
@@ -54,6 +54,7 @@ int main(void)
         struct message m =
             random_message(&d, &a, random_kinds[dice_below(&d, (uint64_t)random_n_kinds)]);
         struct slice s;
+        if (proto_since(m.kind) == 1) m.version = 1 + dice_below(&d, 2);
         if (proto_encode(&m, &a, &s, NULL)) return 1;
         size_t room = s.n + 64;
         uint8_t *p = arena_alloc(&a, room);

@@ -51,6 +51,12 @@ static void depth_and_mass(void)
     is_code(decode(mass, sizeof mass, &e), ERR_PROTOCOL, NULL,
             "one byte more than a message may have");
     ok(arena.used == 0, "and nothing was allocated for any of them");
+
+    memcpy(mass, "\x94\x02\x25\x01\x82\xa4rows\xdc\x03\xe8", 13);
+    memset(mass + 13, 0xc0, 1000);
+    memcpy(mass + 1013, "\xa5total\x00", 7);
+    is_code(decode(mass, 1020, &e), ERR_PROTOCOL, NULL, "a thousand rows in a thousand bytes");
+    ok(arena.used == 0, "and nothing was allocated for them: %s", e.text);
 }
 
 /* ping of client "x": [1, 1, 7, {"client": "x"}] and every way to say it wrongly. */
@@ -169,6 +175,80 @@ static void numbers(void)
             "a job id above 2^63 - 1");
 }
 
+/* pong of version 1 has nine fields, of version 2 twelve; queue has three and five. */
+static void versions_are_not_mixed(void)
+{
+#define QUEUE_1 "\xa6states\x00\xa7lineage\xa0\xa5limit\x00"
+#define QUEUE_2         \
+    "\xa5owner\xa0\xa5" \
+    "below\x00"
+    READ("\x94\x01\x07\x01\x83" QUEUE_1, "a queue of version 1");
+    READ("\x94\x02\x07\x01\x85" QUEUE_1 QUEUE_2, "a queue of version 2");
+    REFUSED("\x94\x02\x07\x01\x83" QUEUE_1, "version 2 without what it added");
+    REFUSED("\x94\x02\x07\x01\x84" QUEUE_1 "\xa5owner\xa0", "version 2 with half of it");
+    REFUSED("\x94\x01\x07\x01\x85" QUEUE_1 QUEUE_2, "version 1 with what came later");
+    REFUSED("\x94\x02\x07\x01\x85" QUEUE_2 QUEUE_1, "what came later first");
+    REFUSED("\x94\xcc\x01\x07\x01\x83" QUEUE_1, "version 1 in two bytes");
+    REFUSED("\x94\xa1"
+            "2\x07\x01\x85" QUEUE_1 QUEUE_2,
+            "a version in letters");
+    REFUSED("\x94\xc0\x07\x01\x85" QUEUE_1 QUEUE_2, "no version");
+}
+
+/* lineages with one row of version 1, or with the row of another version than its message. */
+static void rows_of_the_wrong_version(void)
+{
+    struct lineage_row row = {.name = "pets", .held = 1};
+    struct message m = {.kind = MSG_lineages, .id = 3, .lineages.rows = {1, &row}}, in;
+    struct slice old, new;
+    struct err e;
+
+    m.version = 1;
+    proto_encode(&m, &arena, &old, NULL);
+    m.version = 2;
+    proto_encode(&m, &arena, &new, NULL);
+    uint8_t *a = arena_copy(&arena, old.data, old.n), *b = arena_copy(&arena, new.data, new.n);
+    a[1] = 2;
+    b[1] = 1;
+    is_code(proto_decode(a, old.n, &arena, &in, &e), ERR_PROTOCOL, NULL,
+            "a row without what its version added");
+    ok(strstr(e.text, "lineages.rows") != NULL, "is named: %s", e.text);
+    is_code(proto_decode(b, new.n, &arena, &in, &e), ERR_PROTOCOL, NULL,
+            "a row with more than its version has");
+    ok(strstr(e.text, "lineages.rows") != NULL, "is named: %s", e.text);
+}
+
+/* What version 2 added, said wrongly. */
+static void later_messages(void)
+{
+    READ("\x94\x02\x0e\x01\x81\xa3job\x05", "a retry");
+    REFUSED("\x94\x02\x0e\x01\x81\xa3job\xff", "a retry of job -1");
+    REFUSED("\x94\x02\x0e\x01\x81\xa3job\xcb\x40\x14\x00\x00\x00\x00\x00\x00", "of job 5.0");
+    REFUSED("\x94\x02\x0e\x01\x91\x05", "a list where its map belongs");
+    READ("\x94\x02\x0f\x01\x83\xa3job\x00\xa7lineage\xa4pets\xa2on\x01", "a pause");
+    REFUSED("\x94\x02\x0f\x01\x83\xa3job\x00\xa7lineage\xa4pets\xa2on\x02", "a pause of kind 2");
+    REFUSED("\x94\x02\x0f\x01\x83\xa3job\x00\xa7lineage\xa4pets\xa2on\xc3", "with a boolean");
+    READ("\x94\x02\x16\x01\x81\xa4rows\x91\x81\xa7request\xc4\x00", "a batch of one request");
+    REFUSED("\x94\x02\x16\x01\x81\xa4rows\x91\x81\xa7request\xa0", "a request in letters");
+    REFUSED("\x94\x02\x16\x01\x81\xa4rows\x91\xc4\x00", "a request that is no row");
+    REFUSED("\x94\x02\x16\x01\x81\xa4rows\x92\x81\xa7request\xc4\x00", "a row that does not come");
+    REFUSED("\x94\x02\x16\x01\x81\xa4rows\xdd\xff\xff\xff\xff", "four billion of them");
+    REFUSED("\x94\x02\x16\x01\x81\xa4rows\x91\x81\xa7request\xc6\xff\xff\xff\xff",
+            "a request of 4 G");
+    REFUSED("\x94\x02\x18\x01\x83\xa4hash\xc4\x01x\xa6offset\x00\xa6length\x00",
+            "an object with a hash of one byte");
+    REFUSED("\x94\x02\x18\x01\x83\xa4hash\xc4\x00\xa6offset\x00\xa6length\x00",
+            "an object with a hash of none");
+    REFUSED("\x94\x02\x0d\x01\x84\xa7lineage\xa0\xaavisibility\x00\xaaon_failure\x00"
+            "\xabshared_with\x92\xa3"
+            "ann\xa1\xff",
+            "somebody to share with who has no UTF-8");
+    REFUSED("\x94\x02\x0d\x01\x84\xa7lineage\xa0\xaavisibility\x00\xaaon_failure\x00"
+            "\xabshared_with\x81\xa3"
+            "ann\xa0",
+            "a map of them");
+}
+
 static void names_what_is_wrong(void)
 {
     struct message m;
@@ -206,6 +286,9 @@ int main(void)
     schema();
     text();
     numbers();
+    versions_are_not_mixed();
+    rows_of_the_wrong_version();
+    later_messages();
     names_what_is_wrong();
     lines_are_cleaned();
     arena_fini(&arena);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 const enum msg_kind random_kinds[] = {
-#define MESSAGE(number, name, from) MSG_##name,
+#define MESSAGE(number, name, from, since) MSG_##name,
 #include "proto/messages.def"
 };
 const int random_n_kinds = (int)(sizeof random_kinds / sizeof *random_kinds);
@@ -123,7 +123,7 @@ static struct hashes some_hashes(struct dice *d, struct arena *a, size_t n)
     {                                                                                \
         (void)a;
 #define END_RECORD(name) }
-#define MESSAGE(number, name, from)                                                  \
+#define MESSAGE(number, name, from, since)                                                  \
     static void fill_msg_##name(struct dice *d, struct arena *a, struct msg_##name *m) \
     {                                                                                \
         (void)a;
@@ -135,9 +135,9 @@ struct message random_message(struct dice *d, struct arena *a, enum msg_kind kin
 {
     struct message m = {.kind = kind, .id = some_u64(d, PROTO_ANY)};
     switch (kind) {
-#define MESSAGE(number, name, from)     \
-    case MSG_##name:                    \
-        fill_msg_##name(d, a, &m.name); \
+#define MESSAGE(number, name, from, since) \
+    case MSG_##name:                       \
+        fill_msg_##name(d, a, &m.name);    \
         break;
 #include "proto/messages.def"
     case MSG_none:
