@@ -74,6 +74,54 @@ static void describe(void)
 #include "proto/messages.def"
 }
 
+/* ---- numbers that stand for words ---- */
+
+typedef const char *(*word_fn)(uint64_t number);
+
+static const char *code_word(uint64_t code)
+{
+    return err_name((enum code)code);
+}
+
+static void words_add(struct text *t, const char *name, word_fn word, uint64_t first, uint64_t n)
+{
+    text_printf(t, "| `%s` |", name);
+    for (uint64_t i = first; i < n; i++)
+        text_printf(t, "%s %llu %s", i == first ? "" : ",", (unsigned long long)i, word(i));
+    text_add(t, " |\n");
+}
+
+static void numbers_write(struct text *t)
+{
+    words_add(t, "job_kind", proto_job_kind, JOB_LEARN, JOB_EVALUATE + 1);
+    words_add(t, "job_state", proto_job_state, JOB_QUEUED, JOB_CANCELLED + 1);
+    words_add(t, "stage_kind", proto_stage_kind, STAGE_PRIOR, STAGE_KINDS);
+    words_add(t, "stage_state", proto_stage_state, STAGE_WAITING, STAGE_DROPPED + 1);
+    words_add(t, "concept_kind", proto_concept_kind, CONCEPT_ANIMAL, CONCEPT_STYLE + 1);
+    words_add(t, "priority", proto_priority, 0, PRIORITIES);
+    words_add(t, "role", proto_role, ROLE_USER, ROLE_WORKER + 1);
+    words_add(t, "visibility", proto_visibility, 0, VISIBLE_PUBLIC + 1);
+    words_add(t, "on_failure", proto_on_failure, 0, FAILURE_WAIT + 1);
+    text_printf(t, "| `learn_wants` | bits: %d prior, %d score, %d sample, %d evaluate |\n",
+                WANT_PRIOR, WANT_SCORE, WANT_SAMPLE, WANT_EVALUATE);
+    text_printf(t, "| `event_type` | %d state, %d stage, %d progress |\n", EVENT_STATE, EVENT_STAGE,
+                EVENT_PROGRESS);
+    words_add(t, "code", code_word, OK, ERR_CODES);
+}
+
+static void numbers_compare(const char *page)
+{
+    struct text want = {0};
+    const char *at = strstr(page, "## Numbers\n");
+
+    numbers_write(&want);
+    ok(at && strstr(at, want.s), "PROTOCOL.md tells which numbers stand for which words");
+    if (!at || !strstr(at, want.s)) note("as it should be:\n%s", want.s);
+    text_fini(&want);
+}
+
+/* ---- sections ---- */
+
 /* What the section says to programs: "Since N." and its table rows, of their last column "since N." alone. */
 static void rows_of(const char *at, struct text *out)
 {
@@ -109,6 +157,10 @@ int main(int argc, char **argv)
 
     describe();
     if (argc > 1 && strcmp(argv[1], "--print") == 0) {
+        struct text numbers = {0};
+        numbers_write(&numbers);
+        printf("%s\n", numbers.s);
+        text_fini(&numbers);
         for (int i = 0; i < n_tables; i++) printf("%s\n%s\n", tables[i].title, tables[i].lines.s);
         return 0;
     }
@@ -116,6 +168,7 @@ int main(int argc, char **argv)
         return done_testing();
     char *text = calloc(1, page.n + 1);
     memcpy(text, page.data, page.n);
+    numbers_compare(text);
     for (int i = 0; i < n_tables; i++) {
         compare(text, &tables[i]);
         text_fini(&tables[i].lines);
