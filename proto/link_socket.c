@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include <zmq.h>
 
 struct option {
     int type;
@@ -21,13 +20,14 @@ static const struct option options[] = {
     { 0, ZMQ_HEARTBEAT_TIMEOUT, 15000 },
     { 0, ZMQ_RCVHWM, 1000 },
     { 0, ZMQ_SNDHWM, 1000 },
+    { 0, ZMQ_TCP_MAXRT, 10000 },           /* a peer that reads nothing for so long is gone */
     { ZMQ_DEALER, ZMQ_LINGER, 0 },         /* an asker that leaves wants no more */
     { ZMQ_ROUTER, ZMQ_LINGER, 200 },       /* the answer to `stop` is the last one */
     { ZMQ_DEALER, ZMQ_IMMEDIATE, 1 },      /* nothing is queued for somebody who is not there */
     { ZMQ_DEALER, ZMQ_RECONNECT_IVL, 50 },
     { ZMQ_DEALER, ZMQ_RECONNECT_IVL_MAX, 1000 },
     { ZMQ_ROUTER, ZMQ_ROUTER_MANDATORY, 1 },   /* an answer to nobody is an error, not silence */
-    { ZMQ_ROUTER, ZMQ_ROUTER_HANDOVER, 1 },    /* a group that reconnects takes its name over */
+    { ZMQ_ROUTER, ZMQ_BACKLOG, 1024 },
 };
 /* clang-format on */
 
@@ -65,7 +65,31 @@ enum code link_socket_make(void *context, int type, void **socket_out, struct er
     return OK;
 }
 
-/* One frame. OK, ERR_AGAIN, or worse. The caller closes the frame in any case. */
+/* ---- keys ---- */
+
+/* Where no ZAP handler answers, ZeroMQ lets everybody in; link_server.c then sees messages without a key, and hears none of them. */
+enum code link_socket_serve_keys(void *s, const struct keys *mine, struct err *e)
+{
+    int one = 1, failed = 0;
+
+    failed |= zmq_setsockopt(s, ZMQ_CURVE_SERVER, &one, sizeof one);
+    failed |= zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, mine->secret.v, HASH_BYTES);
+    failed |= zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, "engram", 6);
+    return failed ? link_socket_error(e, "zmq keys") : OK;
+}
+
+enum code link_socket_ask_keys(void *s, struct hash server, const struct keys *mine, struct err *e)
+{
+    int failed = 0;
+
+    failed |= zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, server.v, HASH_BYTES);
+    failed |= zmq_setsockopt(s, ZMQ_CURVE_PUBLICKEY, mine->public.v, HASH_BYTES);
+    failed |= zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, mine->secret.v, HASH_BYTES);
+    return failed ? link_socket_error(e, "zmq keys") : OK;
+}
+
+/* ---- whole messages ---- */
+
 static enum code frame_receive(void *s, zmq_msg_t *frame, struct err *e)
 {
     while (zmq_msg_recv(frame, s, ZMQ_DONTWAIT) < 0)
@@ -73,65 +97,90 @@ static enum code frame_receive(void *s, zmq_msg_t *frame, struct err *e)
     return OK;
 }
 
-/* Reads the rest of a message. ZeroMQ delivers whole messages only, so no frame is ever missing here. */
-static size_t frames_drain(void *s, zmq_msg_t *frame, struct err *e)
+/* ZeroMQ delivers whole messages only, so no frame is ever missing here. */
+enum code frames_receive(void *s, struct frames *f, struct err *e)
 {
-    size_t n = 0;
-    while (zmq_msg_more(frame)) {
-        if (frame_receive(s, frame, e)) break;
-        n++;
-    }
-    return n;
-}
+    zmq_msg_t surplus;
+    int more = 1;
+    enum code rc = OK;
 
-enum code link_socket_receive(void *s, struct link_peer *from, struct arena *a, struct slice *out,
-                              struct err *e)
-{
-    zmq_msg_t frame;
-    enum code rc;
-    size_t surplus;
-
-    *out = (struct slice){0};
-    zmq_msg_init(&frame);
-    if ((rc = frame_receive(s, &frame, e))) goto close;
-    if (from) {
-        size_t n = zmq_msg_size(&frame);
-        from->n = (uint8_t)(n <= sizeof from->id ? n : 0);
-        memcpy(from->id, zmq_msg_data(&frame), from->n);
-        if (from->n == 0 || !zmq_msg_more(&frame)) {
-            frames_drain(s, &frame, e);
-            rc = err_set(e, ERR_PROTOCOL,
-                         "a message without contents or with a routing id of %zu bytes", n);
-            goto close;
+    f->n = f->kept = 0;
+    while (!rc && more) {
+        zmq_msg_t *frame = f->kept < LINK_FRAMES ? &f->v[f->kept] : &surplus;
+        zmq_msg_init(frame);
+        if ((rc = frame_receive(s, frame, e)) == OK) {
+            more = zmq_msg_more(frame);
+            f->n++;
         }
-        if ((rc = frame_receive(s, &frame, e))) goto close;
+        if (rc || frame == &surplus) zmq_msg_close(frame);
+        else f->kept++;
     }
-    out->n = zmq_msg_size(&frame);
-    out->data = arena_copy(a, zmq_msg_data(&frame), out->n);
-    if (!out->data && out->n)
-        rc = err_set(e, ERR_NOMEM, "out of memory for a message of %zu bytes", out->n);
-    if ((surplus = frames_drain(s, &frame, e)))
-        rc = err_set(e, ERR_PROTOCOL, "a message of %zu frames; one is expected", surplus + 1);
-close:
-    zmq_msg_close(&frame);
     return rc;
 }
 
-enum code link_socket_path(const char *endpoint, const char **path, struct err *e)
+void frames_close(struct frames *f)
+{
+    for (size_t i = 0; i < f->kept; i++) zmq_msg_close(&f->v[i]);
+    f->kept = 0;
+}
+
+struct slice frames_bytes(struct frames *f, size_t i)
+{
+    return (struct slice){zmq_msg_data(&f->v[i]), zmq_msg_size(&f->v[i])};
+}
+
+enum code frames_take(struct frames *f, size_t i, struct arena *a, struct slice *out, struct err *e)
+{
+    *out = (struct slice){0};
+    if (f->n != i + 1)
+        return err_set(e, ERR_PROTOCOL, "a message of %zu frames; one is expected",
+                       f->n > i ? f->n - i : 0);
+    struct slice s = frames_bytes(f, i);
+    out->n = s.n;
+    out->data = arena_copy(a, s.data, s.n);
+    if (!out->data && out->n)
+        return err_set(e, ERR_NOMEM, "out of memory for a message of %zu bytes", out->n);
+    return OK;
+}
+
+/* Our ZAP handler names everybody by the hex digits of their key. */
+struct hash frames_key(struct frames *f, size_t i)
+{
+    const char *id = i < f->kept ? zmq_msg_gets(&f->v[i], "User-Id") : NULL;
+    struct hash key = {{0}};
+
+    if (!id || hash_parse(id, &key, NULL)) return (struct hash){{0}};
+    return key;
+}
+
+/* ---- endpoints ---- */
+
+static enum code check_path(const char *endpoint, const char *path, struct err *e)
 {
     size_t room = sizeof((struct sockaddr_un *)0)->sun_path;
 
-    if (!endpoint || strncmp(endpoint, "ipc://", 6))
-        return err_set(e, ERR_USAGE, "endpoint %s: only ipc:///path/to/socket is spoken",
-                       endpoint ? endpoint : "(none)");
-    *path = endpoint + 6;
-    if (**path != '/')
+    if (*path != '/')
         return err_set(e, ERR_USAGE, "endpoint %s: the path must begin with /", endpoint);
-    if (strlen(*path) >= room)
+    if (strlen(path) >= room)
         return err_set(e, ERR_USAGE,
                        "socket path %s has %zu bytes, the system allows %zu: choose a shorter home",
-                       *path, strlen(*path), room - 1);
+                       path, strlen(path), room - 1);
     return OK;
+}
+
+enum code link_socket_endpoint(const char *endpoint, const char **path, struct err *e)
+{
+    const char *colon = endpoint ? strrchr(endpoint, ':') : NULL;
+
+    *path = NULL;
+    if (endpoint && !strncmp(endpoint, "ipc://", 6)) {
+        *path = endpoint + 6;
+        return check_path(endpoint, *path, e);
+    }
+    if (endpoint && !strncmp(endpoint, "tcp://", 6) && colon > endpoint + 6 && colon[1]) return OK;
+    return err_set(e, ERR_USAGE,
+                   "endpoint %s: ipc:///path/to/socket or tcp://host:port is expected",
+                   endpoint ? endpoint : "(none)");
 }
 
 int link_socket_alive(const char *path)
@@ -153,5 +202,5 @@ int link_socket_alive(const char *path)
 int link_alive(const char *endpoint)
 {
     const char *path = NULL;
-    return link_socket_path(endpoint, &path, NULL) == OK && link_socket_alive(path);
+    return link_socket_endpoint(endpoint, &path, NULL) == OK && (!path || link_socket_alive(path));
 }

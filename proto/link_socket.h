@@ -1,8 +1,10 @@
-/* link_socket.h - what both ends of a link share: ZeroMQ options, one message in one frame, ipc paths. Inside proto/ only. */
+/* link_socket.h - what both ends of a link share: ZeroMQ options, whole messages as frames, endpoints. Inside proto/ only. */
 #ifndef PROTO_LINK_SOCKET_H
 #define PROTO_LINK_SOCKET_H
 
 #include "proto/link.h"
+
+#include <zmq.h>
 
 /* The one translator of ZeroMQ's errors. */
 enum code link_socket_error(struct err *e, const char *what);
@@ -10,15 +12,36 @@ enum code link_socket_error(struct err *e, const char *what);
 /* A socket with our options on it. type: ZMQ_DEALER or ZMQ_ROUTER. */
 enum code link_socket_make(void *context, int type, void **socket, struct err *e);
 
-/* Receives without waiting: the peer's routing id if from is not NULL, then exactly one frame, copied into the arena. Surplus
- * frames are read and thrown away, and the message is refused. ERR_AGAIN: nothing there. */
-enum code link_socket_receive(void *socket, struct link_peer *from, struct arena *a, struct slice *out,
-                              struct err *e);
+/* CURVE on a socket, before it binds or connects. A server asks the ZAP handler of its context about everybody. */
+enum code link_socket_serve_keys(void *socket, const struct keys *mine, struct err *e);
+enum code link_socket_ask_keys(void *socket, struct hash server, const struct keys *mine, struct err *e);
 
-/* The path inside "ipc://<path>", checked for kind and length. Borrowed from endpoint. */
-enum code link_socket_path(const char *endpoint, const char **path, struct err *e);
+/* One whole message. */
+enum { LINK_FRAMES = 4 };
+struct frames {
+    zmq_msg_t v[LINK_FRAMES];         /* v[0..kept) are open */
+    size_t n, kept;                   /* n: of the message; more than LINK_FRAMES are read and thrown away */
+};
+
+/* Receives without waiting. ERR_AGAIN: nothing there. frames_close in any case. */
+enum code frames_receive(void *socket, struct frames *f, struct err *e);
+void frames_close(struct frames *f);
+struct slice frames_bytes(struct frames *f, size_t i);         /* borrowed from f */
+/* Copies frame i, the contents, into the arena. It must be the last one: ERR_PROTOCOL. */
+enum code frames_take(struct frames *f, size_t i, struct arena *a, struct slice *out, struct err *e);
+/* The key that CURVE proved for the sender of frame i; zero where there is none. */
+struct hash frames_key(struct frames *f, size_t i);
+
+/* What an endpoint says: "ipc://<path>" with its path (borrowed, checked for kind and length), or "tcp://<host>:<port>", where *path is NULL. */
+enum code link_socket_endpoint(const char *endpoint, const char **path, struct err *e);
 
 /* Does somebody listen there? */
 int link_socket_alive(const char *path);
+
+/* Answers ZeroMQ's question who may come in (ZAP, RFC 27), in a thread, for all servers of a context. Start it before they bind; it
+ * ends when the context is shut down (zmq_ctx_shutdown), link_zap_join waits for that. */
+struct link_zap;
+enum code link_zap_start(struct link_zap **z, void *context, struct guests *g, struct err *e);
+void link_zap_join(struct link_zap *z);                        /* NULL is fine */
 
 #endif

@@ -94,7 +94,7 @@ struct core_lineage {
 };
 
 /* Opaque to the core: where an answer goes. */
-struct core_address { uint8_t peer[64]; uint8_t n, socket; uint64_t id; };
+struct core_address { uint8_t peer[64]; uint8_t n, socket, version; uint64_t id; };
 
 struct core_group {                       /* not durable: a restarted coordinator asks `who` */
     struct hash nonce;

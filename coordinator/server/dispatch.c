@@ -102,7 +102,7 @@ struct batch {
 
 static void answer(struct server *s, const struct core_address *to, struct message *m)
 {
-    struct link_peer peer = {.n = to->n};
+    struct link_peer peer = {.n = to->n, .version = to->version};
     struct err e;
     enum code rc;
 
@@ -150,7 +150,8 @@ static void receive(struct server *s, int socket, struct batch *b)
             log_line(LOG_WARN, "%s socket: %s", socket == USERS ? "user" : "worker", e.text);
             continue;
         }
-        q->from = (struct core_address){.n = from.n, .socket = (uint8_t)socket, .id = q->m.id};
+        q->from = (struct core_address){
+            .n = from.n, .version = from.version, .socket = (uint8_t)socket, .id = q->m.id};
         memcpy(q->from.peer, from.id, sizeof from.id);
         b->n += (size_t)allowed(s, q);
     }

@@ -161,11 +161,12 @@ static enum code serve(struct server *s, const struct home *h, char worker_endpo
 
     if ((rc = home_path(h, "run/engram.sock", path, sizeof path, e))) return rc;
     snprintf(endpoint, sizeof endpoint, "ipc://%s", path);
-    if ((rc = link_serve(&s->link[USERS], endpoint, e)) ||
+    if ((rc = link_serve(&s->link[USERS], &(struct link_place){.endpoint = endpoint}, e)) ||
         (rc = home_path(h, "run/worker.sock", path, sizeof path, e)))
         return rc;
     snprintf(worker_endpoint, PATH_MAX, "ipc://%s", path);
-    return link_serve(&s->link[WORKERS], worker_endpoint, e);
+    return link_serve(&s->link[WORKERS],
+                      &(struct link_place){.endpoint = worker_endpoint, .takes_over = 1}, e);
 }
 
 /* ---- the loop ---- */

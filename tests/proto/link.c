@@ -50,7 +50,7 @@ static _Noreturn void serve(enum manner how)
     int ready, turn = 0, introduced = 0;
     struct err e;
 
-    if (link_serve(&s, endpoint, &e)) {
+    if (link_serve(&s, &(struct link_place){.endpoint = endpoint}, &e)) {
         fprintf(stderr, "# %s\n", e.text);
         _exit(9);
     }
@@ -188,12 +188,14 @@ static void places(void)
 
     place("place");
     pid_t pid = start(PONG);
-    is_code(link_serve(&other, endpoint, &e), ERR_EXISTS, NULL,
+    struct link_place here = {.endpoint = endpoint}, far = {.endpoint = "tcp://127.0.0.1:1"},
+                      under = {.endpoint = deep};
+    is_code(link_serve(&other, &here, &e), ERR_EXISTS, NULL,
             "a socket somebody answers at is refused");
     ok(strstr(e.text, path) != NULL, "by its path: %s", e.text);
     stop(pid);
     is_int(access(path, F_OK), 0, "a killed server leaves its socket");
-    is_code(link_serve(&s, endpoint, &e), OK, &e, "which the next one replaces");
+    is_code(link_serve(&s, &here, &e), OK, &e, "which the next one replaces");
     stat(path, &st);
     is_int(st.st_mode & 0777, 0600, "the socket is for its owner only");
     *strrchr(path, '/') = '\0';
@@ -204,13 +206,12 @@ static void places(void)
     ok(access(path, F_OK) != 0, "a server that ends removes it");
 
     snprintf(deep, sizeof deep, "ipc:///%0150d", 0);
-    is_code(link_serve(&s, deep, &e), ERR_USAGE, NULL,
+    is_code(link_serve(&s, &under, &e), ERR_USAGE, NULL,
             "a path beyond the system's limit is refused: %s", e.text);
-    is_code(link_serve(&s, "tcp://127.0.0.1:1", &e), ERR_USAGE, NULL,
-            "and TCP, as long as there are no keys");
+    is_code(link_serve(&s, &far, &e), ERR_USAGE, NULL, "and TCP without keys: %s", e.text);
     FILE *f = fopen(path, "w");
     if (f) fclose(f);
-    is_code(link_serve(&s, endpoint, &e), ERR_EXISTS, NULL,
+    is_code(link_serve(&s, &here, &e), ERR_EXISTS, NULL,
             "and a file that is in the way, which stays");
     is_int(access(path, F_OK), 0, "as it was");
 }
