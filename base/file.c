@@ -292,6 +292,20 @@ enum code file_make_dirs(const char *path, struct err *e)
     return rc;
 }
 
+/* No such process, or one that has ended and waits for a parent that takes its time. */
+static int is_dead(pid_t pid)
+{
+    char path[64], text[512];
+    if (kill(pid, 0) != 0 && errno == ESRCH) return 1;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) close(fd);
+    text[n > 0 ? n : 0] = 0;
+    const char *name_end = strrchr(text, ')');
+    return name_end && !strncmp(name_end, ") Z", 3);
+}
+
 static int is_abandoned(int dir, const char *name)
 {
     const char *found = NULL;
@@ -305,7 +319,7 @@ static int is_abandoned(int dir, const char *name)
     struct stat st;
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode)) return 0;
     if (st.st_mtime < time(NULL) - SWEEP_AGE_S) return 1;
-    return host == host_id() && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+    return host == host_id() && is_dead((pid_t)pid);
 }
 
 enum code file_sweep(const char *dir, struct err *e)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -49,12 +50,9 @@ static enum code ping(struct arena *a, struct message *answer, struct err *e)
 }
 
 /* Runs in its own session, so that it outlives this terminal. Its first words go to log/start.log. */
-static enum code start(const char *program, const char *home, const char *ranks, int no_workers,
-                       pid_t *pid, struct err *e)
+static enum code start(const char *const *argv, pid_t *pid, struct err *e)
 {
     char log[PATH_MAX];
-    const char *argv[8] = {
-        program, "--home", home, "--ranks", ranks, no_workers ? "--no-workers" : NULL, NULL};
     enum code rc = cli_path("log", log, sizeof log, e);
     if (!rc) rc = file_make_dirs(log, e);
     if (!rc) rc = cli_path("log/start.log", log, sizeof log, e);
@@ -68,7 +66,7 @@ static enum code start(const char *program, const char *home, const char *ranks,
         dup2(in, 0);
         dup2(out, 1);
         dup2(out, 2);
-        execv(program, (char *const *)(uintptr_t)argv);
+        execv(argv[0], (char *const *)(uintptr_t)argv);
         _exit(127);
     }
     close(out);
@@ -94,8 +92,8 @@ static enum code explain(struct err *e)
     return e->code;
 }
 
-/* Until it answers, and, with workers, until a group has said hello. */
-static enum code wait_ready(pid_t pid, int want_group, struct arena *a, struct message *answer,
+/* Until it answers, and so many groups have said hello. */
+static enum code wait_ready(pid_t pid, uint64_t groups, struct arena *a, struct message *answer,
                             struct err *e)
 {
     for (int waited = 0; waited < START_MS; waited += LOOK_MS) {
@@ -105,12 +103,12 @@ static enum code wait_ready(pid_t pid, int want_group, struct arena *a, struct m
             !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
             return explain(e);
         if (!cli_path("run/engram.sock", socket, sizeof socket, e) && !access(socket, F_OK) &&
-            !ping(a, answer, e) && (!want_group || answer->pong.groups))
+            !ping(a, answer, e) && answer->pong.groups >= groups)
             return OK;
         nap();
     }
     return err_set(e, ERR_ENVIRONMENT,
-                   "no worker group came up within %d s; see log/ in the home directory",
+                   "not every worker group came up within %d s; see log/ in the home directory",
                    START_MS / 1000);
 }
 
@@ -134,10 +132,11 @@ static int say_pong(const struct msg_pong *p, const char *what)
 
 static int run_up(int argc, char **argv)
 {
-    int64_t ranks = 2;
+    int64_t ranks = 2, groups = 1;
     int no_workers = 0;
     struct option_spec o[] = {
-        {"ranks", OPTION_NUMBER, &ranks, "N", "ranks of the worker group (default 2)"},
+        {"ranks", OPTION_NUMBER, &ranks, "N", "ranks of a worker group (default 2)"},
+        {"groups", OPTION_NUMBER, &groups, "N", "worker groups (default 1)"},
         {"no-workers", OPTION_FLAG, &no_workers, NULL,
          "start no worker group; one comes from elsewhere (slurm/)"},
     };
@@ -146,32 +145,39 @@ static int run_up(int argc, char **argv)
     struct arena a = {0};
     struct message answer;
     const char *home;
-    char program[PATH_MAX], n[24];
+    char program[PATH_MAX], n_ranks[24], n_groups[24];
     pid_t pid = 0;
-    enum code rc = options_read(&verb_up, o, 2, argc, argv, &rest, &e);
+    enum code rc = options_read(&verb_up, o, 3, argc, argv, &rest, &e);
     if (!rc && rest.n)
         rc = err_set(&e, ERR_USAGE, "engram up takes no \"%s\"; see engram up --help", rest.v[0]);
     if (!rc && (ranks < 1 || ranks > 4096))
         rc = err_set(&e, ERR_USAGE, "--ranks %lld: expected 1 to 4096", (long long)ranks);
+    if (!rc && (groups < 1 || groups > 256))
+        rc = err_set(&e, ERR_USAGE, "--groups %lld: expected 1 to 256", (long long)groups);
     if (!rc) rc = cli_home(&home, &e);
     if (!rc) rc = file_make_dirs(home, &e);
     if (rc) return cli_fail(&e);
     if (!ping(&a, &answer, &e)) return say_pong(&answer.pong, "already up");
-    snprintf(n, sizeof n, "%lld", (long long)ranks);
+    snprintf(n_ranks, sizeof n_ranks, "%lld", (long long)ranks);
+    snprintf(n_groups, sizeof n_groups, "%lld", (long long)groups);
+    const char *const words[] = {program, "--home",   home,     "--ranks",
+                                 n_ranks, "--groups", n_groups, no_workers ? "--no-workers" : NULL,
+                                 NULL};
     rc = find_coordinator(program, sizeof program, &e);
-    if (!rc) rc = start(program, home, n, no_workers, &pid, &e);
-    if (!rc) rc = wait_ready(pid, !no_workers, &a, &answer, &e);
+    if (!rc) rc = start(words, &pid, &e);
+    if (!rc) rc = wait_ready(pid, no_workers ? 0 : (uint64_t)groups, &a, &answer, &e);
     return rc ? cli_fail(&e) : say_pong(&answer.pong, "up");
 }
 
 const struct verb verb_up = {
     .name = "up",
     .what = "start a coordinator and a worker group on this machine",
-    .usage = "engram up [--ranks N]",
+    .usage = "engram up [--ranks N] [--groups N]",
     .examples =
         "  engram up                          a coordinator, and two ranks that share this "
         "machine's cores\n"
         "  engram up --home /data/engram      with its own home\n"
+        "  engram up --groups 2 --ranks 1     two lineages at a time, or pictures beside training\n"
         "  engram up --no-workers             worker groups come through Slurm (slurm/README.md)\n",
     .more = "Returns when the coordinator answers and the group has said hello. Starting twice is "
             "fine. After a crash, up goes on\n"
@@ -192,7 +198,19 @@ static int gone(pid_t pid)
     return end && end[1] == ' ' && end[2] == 'Z';
 }
 
-/* A coordinator that was killed leaves its group at work. A new one takes it over, and can stop it as it should be stopped. */
+/* A coordinator that was killed leaves its groups at work: their pid files say so. */
+static int abandoned_groups(void)
+{
+    char pattern[PATH_MAX];
+    struct err e;
+    glob_t found;
+    if (cli_path("run/group-*.pid", pattern, sizeof pattern, &e)) return 0;
+    int yes = !glob(pattern, GLOB_NOSORT, NULL, &found);
+    if (yes) globfree(&found);
+    return yes;
+}
+
+/* A new one takes them over, and can stop them as they should be stopped. It starts none. */
 static enum code take_over(struct arena *a, struct message *answer, struct err *e)
 {
     char program[PATH_MAX];
@@ -200,7 +218,8 @@ static enum code take_over(struct arena *a, struct message *answer, struct err *
     pid_t pid = 0;
     enum code rc = cli_home(&home, e);
     if (!rc) rc = find_coordinator(program, sizeof program, e);
-    if (!rc) rc = start(program, home, "2", 0, &pid, e);
+    const char *const words[] = {program, "--home", home, "--groups", "0", NULL};
+    if (!rc) rc = start(words, &pid, e);
     return rc ? rc : wait_ready(pid, 0, a, answer, e);
 }
 
@@ -213,15 +232,13 @@ static int run_down(int argc, char **argv)
     struct words rest;
     struct arena a = {0};
     struct message answer, ask = {.kind = MSG_stop, .stop = {.drain = 1}}, stopped;
-    char group[PATH_MAX];
     enum code rc = options_read(&verb_down, o, 1, argc, argv, &rest, &e);
     if (!rc && rest.n)
         rc = err_set(&e, ERR_USAGE, "engram down takes no \"%s\"; see engram down --help",
                      rest.v[0]);
     if (rc) return cli_fail(&e);
     rc = ping(&a, &answer, &e);
-    int abandoned =
-        rc && !cli_path("run/group-1.pid", group, sizeof group, &e) && file_exists(group);
+    int abandoned = rc && abandoned_groups();
     if (abandoned) rc = take_over(&a, &answer, &e);
     if (rc) {
         if (abandoned || rc != ERR_ENVIRONMENT) return cli_fail(&e);

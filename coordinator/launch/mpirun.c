@@ -1,4 +1,4 @@
-/* mpirun.c - one worker group on this machine.
+/* mpirun.c - worker groups on this machine.
  *
  *     mpirun --oversubscribe --bind-to none --mca pml ob1 --mca btl self,vader --mca mpi_yield_when_idle 1
  *         --mca btl_vader_backing_directory RUN --mca orte_tmpdir_base RUN -np N
@@ -9,9 +9,9 @@
  * so each group has its own RUN folder, and cleaning is removing it. It lies in memory: on a full disk a mapped file is SIGBUS,
  * and a group that could have paused dies. Without mpirun: the worker alone, one rank.
  *
- * run/group-1.pid holds pid, start time and nonce: first the intent, with pid 0, before RUN is made, then the group. A
- * coordinator that finds a living one adopts the group; else it removes the RUN folder that the nonce names, so that a kill
- * at any instant leaves nothing that nobody can find.
+ * run/group-N.pid holds pid, start time and nonce: first the intent, with pid 0, before RUN is made, then the group. A
+ * coordinator that finds a living one adopts the group, also beyond the number it would start itself; else it removes the
+ * RUN folder that the nonce names, so that a kill at any instant leaves nothing that nobody can find.
  */
 #include "coordinator/launch/launcher.h"
 #include "coordinator/launch/process.h"
@@ -22,6 +22,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,18 +40,24 @@ enum {
     TERM_MS = 10000
 };
 
-static const char NAME[] = "group-1";
-
-struct launcher {
-    struct arena strings;
-    const char *home, *endpoint, *worker, *pid_file, *log;
-    int ranks, has_mpirun;
+struct local {
+    char name[24];
+    const char *pid_file, *log;
     struct process process; /* mpirun, or the one worker */
     struct hash nonce;
     char run[4096]; /* the group's folder; "": none */
-    int64_t started_ms, next_ms, stop_ms, fails;
-    int termed;
+    int64_t started_ms, next_ms, fails;
+    int termed, died_before; /* died_before: with an earlier coordinator; nobody has been told */
     struct err trouble;
+};
+
+struct launcher {
+    struct arena strings;
+    const char *home, *endpoint, *worker;
+    int ranks, has_mpirun;
+    struct local *groups; /* owned, [n] */
+    int n, n_wanted;      /* groups[n_wanted..] were adopted and are not started again */
+    int64_t stop_ms;
 };
 
 /* ---- files ---- */
@@ -69,108 +76,116 @@ static void remove_tree(const char *path)
     if (path[0]) nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
-static void name_run(struct launcher *l)
+static void name_run(const struct launcher *l, struct local *g)
 {
     char text[HASH_TEXT];
-    hash_text(l->nonce, text);
+    hash_text(g->nonce, text);
     if (access("/dev/shm", W_OK | X_OK) == 0)
-        snprintf(l->run, sizeof l->run, "/dev/shm/engram-%.16s", text);
-    else snprintf(l->run, sizeof l->run, "%s/run/g%.8s", l->home, text);
+        snprintf(g->run, sizeof g->run, "/dev/shm/engram-%.16s", text);
+    else snprintf(g->run, sizeof g->run, "%s/run/g%.8s", l->home, text);
 }
 
-static enum code write_pid(struct launcher *l, struct err *e)
+static enum code write_pid(const struct local *g, struct err *e)
 {
     char text[HASH_TEXT], line[256];
-    int n = snprintf(line, sizeof line, "%d %llu %s\n", (int)l->process.pid, l->process.started,
-                     hash_text(l->nonce, text));
-    return file_write(l->pid_file, line, (size_t)n, e);
+    int n = snprintf(line, sizeof line, "%d %llu %s\n", (int)g->process.pid, g->process.started,
+                     hash_text(g->nonce, text));
+    return file_write(g->pid_file, line, (size_t)n, e);
 }
 
 /* A group that outlived its coordinator. */
-static void adopt(struct launcher *l)
+static void adopt(struct launcher *l, struct local *g)
 {
     struct bytes b;
     int pid;
     unsigned long long started;
     char line[256] = "", text[HASH_TEXT];
 
-    if (file_read(l->pid_file, sizeof line - 1, &b, NULL)) return;
+    if (file_read(g->pid_file, sizeof line - 1, &b, NULL)) return;
     memcpy(line, b.data, b.n);
     free(b.data);
     if (sscanf(line, "%d %llu %64s", &pid, &started, text) != 3 ||
-        hash_parse(text, &l->nonce, NULL))
+        hash_parse(text, &g->nonce, NULL))
         return;
-    name_run(l);
-    if (process_adopt(&l->process, (pid_t)pid, started)) {
-        log_line(LOG_INFO, "%s (pid %d) is there from before; it is taken over", NAME, pid);
+    name_run(l, g);
+    if (process_adopt(&g->process, (pid_t)pid, started)) {
+        log_line(LOG_INFO, "%s (pid %d) is there from before; it is taken over", g->name, pid);
         return;
     }
-    remove_tree(l->run);
-    unlink(l->pid_file);
-    l->run[0] = '\0';
+    remove_tree(g->run);
+    unlink(g->pid_file);
+    g->run[0] = '\0';
+    g->died_before = 1;
 }
 
 /* ---- open ---- */
 
-static const char *find_worker(struct launcher *l)
-{
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    char *slash;
-    const char *path;
-
-    if (n < 0) return NULL;
-    self[n] = '\0';
-    slash = strrchr(self, '/');
-    *(slash ? slash : self) = '\0';
-    path = arena_printf(&l->strings, "%s/engram-worker", self);
-    return path && access(path, X_OK) == 0    ? path
-           : process_program("engram-worker") ? "engram-worker"
-                                              : NULL;
-}
-
 static void mpirun_close(struct launcher *l)
 {
     if (!l) return;
+    free(l->groups);
     arena_fini(&l->strings);
     free(l);
+}
+
+static enum code name_group(struct launcher *l, int i, struct err *e)
+{
+    struct local *g = &l->groups[i];
+
+    snprintf(g->name, sizeof g->name, "group-%d", i + 1);
+    g->pid_file = arena_printf(&l->strings, "%s/run/%s.pid", l->home, g->name);
+    g->log = arena_printf(&l->strings, "%s/log/%s.log", l->home, g->name);
+    return g->pid_file && g->log ? OK : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+/* All that may be there: as many as are wanted, and those of an earlier coordinator up to the last one with a file. */
+static enum code find_groups(struct launcher *l, struct err *e)
+{
+    enum code rc;
+
+    if (!(l->groups = mem_alloc(LAUNCH_GROUPS, sizeof *l->groups)))
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (int i = 0; i < LAUNCH_GROUPS; i++) {
+        if ((rc = name_group(l, i, e))) return rc;
+        if (i < l->n_wanted || file_exists(l->groups[i].pid_file)) l->n = i + 1;
+    }
+    for (int i = 0; i < l->n; i++) adopt(l, &l->groups[i]);
+    return OK;
 }
 
 static enum code mpirun_open(struct launcher **out, const struct launch_options *o, struct err *e)
 {
     struct launcher *l = mem_alloc(1, sizeof *l);
+    char worker[PATH_MAX] = "";
+    enum code rc = ERR_NOMEM;
 
     if (!l) return err_set(e, ERR_NOMEM, "out of memory");
+    if (o->max_groups && (rc = launch_find_worker(worker, sizeof worker, e))) goto close;
     l->home = arena_strdup(&l->strings, o->home);
     l->endpoint = arena_strdup(&l->strings, o->endpoint);
-    l->pid_file = arena_printf(&l->strings, "%s/run/%s.pid", o->home, NAME);
-    l->log = arena_printf(&l->strings, "%s/log/%s.log", o->home, NAME);
+    l->worker = arena_strdup(&l->strings, worker);
     l->ranks = o->ranks;
+    l->n_wanted = o->max_groups < LAUNCH_GROUPS ? o->max_groups : LAUNCH_GROUPS;
     const char *run = arena_printf(&l->strings, "%s/run", o->home);
-    if (!l->home || !l->endpoint || !l->pid_file || !l->log || !run) {
-        mpirun_close(l);
-        return err_set(e, ERR_NOMEM, "out of memory");
+    if (!l->home || !l->endpoint || !l->worker || !run) {
+        rc = err_set(e, ERR_NOMEM, "out of memory");
+        goto close;
     }
     l->has_mpirun = process_program("mpirun");
-    l->worker = find_worker(l);
-    if (!l->worker) {
-        mpirun_close(l);
-        return err_set(e, ERR_ENVIRONMENT,
-                       "engram-worker is neither beside engram-coordinator nor on PATH: "
-                       "build it (it needs MPI), or start with --no-workers");
-    }
     if (!l->has_mpirun && l->ranks > 1)
-        log_line(LOG_WARN, "mpirun is not on PATH: the worker group has one rank, not %d",
-                 l->ranks);
+        log_line(LOG_WARN, "mpirun is not on PATH: a worker group has one rank, not %d", l->ranks);
     file_sweep(run, NULL);
-    adopt(l);
+    if ((rc = find_groups(l, e))) goto close;
     *out = l;
     return OK;
+close:
+    mpirun_close(l);
+    return rc;
 }
 
 /* ---- start ---- */
 
-static enum code launch(struct launcher *l, struct err *e)
+static enum code launch(const struct launcher *l, struct local *g, struct err *e)
 {
     static const char *const env[] = {"OMPI_ALLOW_RUN_AS_ROOT=1",
                                       "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", NULL};
@@ -178,110 +193,138 @@ static enum code launch(struct launcher *l, struct err *e)
     char *argv[40];
     int n = 0;
 
-    hash_text(l->nonce, nonce);
+    hash_text(g->nonce, nonce);
     snprintf(ranks, sizeof ranks, "%d", l->ranks);
     /* clang-format off */
     const char *const mpirun[] = { "mpirun", "--oversubscribe", "--bind-to", "none", "--mca", "pml", "ob1", "--mca", "btl",
-        "self,vader", "--mca", "mpi_yield_when_idle", "1", "--mca", "btl_vader_backing_directory", l->run,
-        "--mca", "orte_tmpdir_base", l->run, "-np", ranks };
-    const char *const worker[] = { l->worker, "--connect", l->endpoint, "--home", l->home, "--name", NAME, "--nonce", nonce };
+        "self,vader", "--mca", "mpi_yield_when_idle", "1", "--mca", "btl_vader_backing_directory", g->run,
+        "--mca", "orte_tmpdir_base", g->run, "-np", ranks };
+    const char *const worker[] = { l->worker, "--connect", l->endpoint, "--home", l->home, "--name", g->name, "--nonce", nonce };
     /* clang-format on */
     for (size_t i = 0; l->has_mpirun && i < sizeof mpirun / sizeof *mpirun; i++)
         argv[n++] = (char *)(uintptr_t)mpirun[i]; /* exec's prototype predates const */
     for (size_t i = 0; i < sizeof worker / sizeof *worker; i++)
         argv[n++] = (char *)(uintptr_t)worker[i];
     argv[n] = NULL;
-    return process_start(&l->process, argv, env, l->log, e);
+    return process_start(&g->process, argv, env, g->log, e);
 }
 
-static enum code start(struct launcher *l, int64_t now_ms, struct err *e)
+static enum code start(const struct launcher *l, struct local *g, int64_t now_ms, struct err *e)
 {
     enum code rc;
 
-    if (getrandom(l->nonce.v, HASH_BYTES, 0) != HASH_BYTES) return err_errno(e, "random numbers");
-    name_run(l);
-    if ((rc = write_pid(l, e)))
-        log_line(LOG_WARN, "%s: a kill now would leave %s behind", e->text, l->run);
-    if ((rc = file_make_dirs(l->run, e)) || (rc = launch(l, e))) return rc;
-    l->started_ms = now_ms;
-    if ((rc = write_pid(l, e)))
+    if (getrandom(g->nonce.v, HASH_BYTES, 0) != HASH_BYTES) return err_errno(e, "random numbers");
+    name_run(l, g);
+    g->termed = 0;
+    if ((rc = write_pid(g, e)))
+        log_line(LOG_WARN, "%s: a kill now would leave %s behind", e->text, g->run);
+    if ((rc = file_make_dirs(g->run, e)) || (rc = launch(l, g, e))) return rc;
+    g->started_ms = now_ms;
+    if ((rc = write_pid(g, e)))
         log_line(LOG_WARN, "%s: a coordinator after a crash will not find this group", e->text);
-    log_line(LOG_INFO, "%s started, %d rank%s, pid %d, log %s", NAME, l->has_mpirun ? l->ranks : 1,
-             l->has_mpirun && l->ranks > 1 ? "s" : "", (int)l->process.pid, l->log);
+    log_line(LOG_INFO, "%s started, %d rank%s, pid %d, log %s", g->name,
+             l->has_mpirun ? l->ranks : 1, l->has_mpirun && l->ranks > 1 ? "s" : "",
+             (int)g->process.pid, g->log);
     return OK;
 }
 
 /* ---- watch ---- */
 
-static void say_ended(const struct launcher *l, int status)
+static void say_ended(const struct local *g, int status)
 {
-    if (status == -1) log_line(LOG_WARN, "%s has ended", NAME);
+    if (status == -1) log_line(LOG_WARN, "%s has ended", g->name);
     else if (WIFSIGNALED(status))
-        log_line(LOG_WARN, "%s ended by signal %d; see %s", NAME, WTERMSIG(status), l->log);
+        log_line(LOG_WARN, "%s ended by signal %d; see %s", g->name, WTERMSIG(status), g->log);
     else
-        log_line(WEXITSTATUS(status) ? LOG_WARN : LOG_INFO, "%s ended with status %d%s%s", NAME,
+        log_line(WEXITSTATUS(status) ? LOG_WARN : LOG_INFO, "%s ended with status %d%s%s", g->name,
                  WEXITSTATUS(status), WEXITSTATUS(status) ? "; see " : "",
-                 WEXITSTATUS(status) ? l->log : "");
+                 WEXITSTATUS(status) ? g->log : "");
 }
 
-static void ended(struct launcher *l, int64_t now_ms, int status)
+static void ended(struct local *g, int64_t now_ms, int status)
 {
     int64_t wait = WAIT_FIRST_MS;
 
-    say_ended(l, status);
-    l->process.pid = 0;
-    remove_tree(l->run);
-    l->run[0] = '\0';
-    unlink(l->pid_file);
-    l->fails = now_ms - l->started_ms < YOUNG_MS ? l->fails + 1 : 0;
-    for (int64_t i = 1; i < l->fails && wait < WAIT_MOST_MS; i++) wait *= 2;
-    l->next_ms = now_ms + (wait < WAIT_MOST_MS ? wait : WAIT_MOST_MS);
-    l->trouble.text[0] = '\0';
-    if (l->fails > 1)
-        err_set(&l->trouble, ERR_ENVIRONMENT, "the worker group dies at once, %d times now; see %s",
-                (int)l->fails, l->log);
+    say_ended(g, status);
+    g->process.pid = 0;
+    remove_tree(g->run);
+    g->run[0] = '\0';
+    unlink(g->pid_file);
+    g->fails = now_ms - g->started_ms < YOUNG_MS ? g->fails + 1 : 0;
+    for (int64_t i = 1; i < g->fails && wait < WAIT_MOST_MS; i++) wait *= 2;
+    g->next_ms = now_ms + (wait < WAIT_MOST_MS ? wait : WAIT_MOST_MS);
+    g->trouble.text[0] = '\0';
+    if (g->fails > 1)
+        err_set(&g->trouble, ERR_ENVIRONMENT, "%s dies at once, %d times now; see %s", g->name,
+                (int)g->fails, g->log);
 }
 
-static void mpirun_poll(struct launcher *l, int64_t now_ms, int want, struct hash lost[LAUNCH_LOST],
-                        int *n_lost)
+static void mpirun_poll(struct launcher *l, int64_t now_ms, const struct launch_want *want,
+                        struct hash lost[LAUNCH_LOST], int *n_lost)
 {
     int status;
 
     *n_lost = 0;
-    if (l->process.pid && !process_runs(&l->process, &status)) {
-        lost[(*n_lost)++] = l->nonce;
-        ended(l, now_ms, status);
+    for (int i = 0; i < l->n && *n_lost < LAUNCH_LOST; i++) {
+        struct local *g = &l->groups[i];
+        if (g->died_before) {
+            g->died_before = 0;
+            lost[(*n_lost)++] = g->nonce;
+            continue; /* its successor has another nonce */
+        }
+        if (g->process.pid && !process_runs(&g->process, &status)) {
+            lost[(*n_lost)++] = g->nonce;
+            ended(g, now_ms, status);
+        }
+        if (g->process.pid && g->fails && now_ms - g->started_ms >= YOUNG_MS) {
+            g->fails = 0;
+            g->trouble.text[0] = '\0';
+        }
+        if (want->stopping || i >= l->n_wanted || g->process.pid || now_ms < g->next_ms) continue;
+        if (start(l, g, now_ms, &g->trouble)) {
+            log_line(LOG_ERROR, "%s: %s", g->name, g->trouble.text);
+            g->next_ms = now_ms + WAIT_MOST_MS;
+        }
     }
-    if (l->process.pid && l->fails && now_ms - l->started_ms >= YOUNG_MS) {
-        l->fails = 0;
-        l->trouble.text[0] = '\0';
-    }
-    if (!want || l->process.pid || now_ms < l->next_ms) return;
-    if (start(l, now_ms, &l->trouble)) {
-        log_line(LOG_ERROR, "%s: %s", NAME, l->trouble.text);
-        l->next_ms = now_ms + WAIT_MOST_MS;
-    }
+}
+
+/* A group that is not wanted is killed here, not told. */
+static int mpirun_knows(struct launcher *l, const char *name, struct hash nonce, int64_t now_ms)
+{
+    (void)l;
+    (void)name;
+    (void)nonce;
+    (void)now_ms;
+    return 1;
 }
 
 static void mpirun_stop(struct launcher *l, int64_t now_ms)
 {
     if (!l->stop_ms) l->stop_ms = now_ms;
-    if (now_ms - l->stop_ms >= TERM_MS) {
-        process_signal(&l->process, SIGKILL);
-    } else if (now_ms - l->stop_ms >= GENTLE_MS && !l->termed) {
-        l->termed = 1;
-        process_signal(&l->process, SIGTERM);
+    for (int i = 0; i < l->n; i++) {
+        struct local *g = &l->groups[i];
+        if (now_ms - l->stop_ms >= TERM_MS) {
+            process_signal(&g->process, SIGKILL);
+        } else if (now_ms - l->stop_ms >= GENTLE_MS && !g->termed) {
+            g->termed = 1;
+            process_signal(&g->process, SIGTERM);
+        }
     }
 }
 
 static int mpirun_running(const struct launcher *l)
 {
-    return l->process.pid != 0;
+    int n = 0;
+
+    for (int i = 0; i < l->n; i++) n += l->groups[i].process.pid != 0;
+    return n;
 }
 
 static const char *mpirun_trouble(const struct launcher *l)
 {
-    return l->trouble.text;
+    for (int i = 0; i < l->n; i++)
+        if (l->groups[i].trouble.text[0]) return l->groups[i].trouble.text;
+    return "";
 }
 
 const struct launcher_table *launcher_mpirun(void)
@@ -290,6 +333,7 @@ const struct launcher_table *launcher_mpirun(void)
         .name = "mpirun",
         .open = mpirun_open,
         .poll = mpirun_poll,
+        .knows = mpirun_knows,
         .stop = mpirun_stop,
         .running = mpirun_running,
         .trouble = mpirun_trouble,

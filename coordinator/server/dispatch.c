@@ -178,12 +178,31 @@ static int makes_something(enum msg_kind k)
     return k == MSG_lineage_create || k == MSG_learn || k == MSG_sample || k == MSG_evaluate;
 }
 
+/* A group whose name its launcher has given up is told to leave, before the core hears of it. */
+static int sent_away(struct server *s, const struct asked *q)
+{
+    struct message end = {.kind = MSG_end, .end.why = "this worker group was given up"};
+    struct hash nonce;
+
+    if (q->from.socket != WORKERS || !s->launch_knows ||
+        (q->m.kind != MSG_worker_hello && q->m.kind != MSG_ready))
+        return 0;
+    memcpy(nonce.v, q->from.peer + 1, HASH_BYTES);
+    if (s->launch_knows(s->launch_self,
+                        q->m.kind == MSG_worker_hello ? q->m.worker_hello.name : NULL, nonce,
+                        s->now_ms))
+        return 0;
+    answer(s, &q->from, &end);
+    return 1;
+}
+
 static void step(struct server *s, struct batch *b, struct asked *q)
 {
     struct core_event ev = {
         .type = CORE_MESSAGE, .message = &q->m, .from = q->from, .user = s->user};
     struct err e;
 
+    if (sent_away(s, q)) return;
     if (makes_something(q->m.kind) && canonical(&q->m, &b->arena, &ev, &e)) {
         refuse(s, &q->from, &e);
         return;

@@ -1,6 +1,6 @@
 /* main.c - engram-coordinator: reads options, takes the home, opens everything, turns until it is told to stop, takes
  * everything down in reverse order. */
-#include "coordinator/launch/launcher.h"
+#include "coordinator/server/groups.h"
 #include "coordinator/server/home.h"
 #include "coordinator/server/server.h"
 
@@ -23,10 +23,11 @@ enum { TURN_MS = 200, LINGER_MS = 500, HARD_STOP_MS = 15000 };
 static const char HELP[] =
     "engram-coordinator - keeps concepts in order and hands stages to worker groups\n"
     "\n"
-    "  engram-coordinator --home DIR [--ranks N] [--foreground] [--no-workers]\n"
+    "  engram-coordinator --home DIR [--ranks N] [--groups N] [--foreground] [--no-workers]\n"
     "\n"
     "  --home DIR      where it lives: objects, database, sockets, logs (made if absent)\n"
-    "  --ranks N       ranks of the worker group it starts through mpirun (default 2)\n"
+    "  --ranks N       ranks of a worker group (default 2)\n"
+    "  --groups N      worker groups that it starts through mpirun (default 1; 0: only looks after those that are there)\n"
     "  --no-workers    starts none; they come from elsewhere\n"
     "  --foreground    stays, and logs to stderr; else it returns when the sockets are open and logs to DIR/log\n"
     "  --term-ms N     how long a silent worker group keeps its lease (default 30000)\n"
@@ -37,7 +38,7 @@ static const char HELP[] =
 
 struct options {
     const char *home;
-    int ranks, foreground, no_workers;
+    int ranks, groups, foreground, no_workers;
     int64_t term_ms;
 };
 
@@ -51,20 +52,18 @@ static void on_signal(int n)
 
 static enum code read_options(int argc, char **argv, struct options *o, struct err *e)
 {
-    static const struct option names[] = {{"home", 1, 0, 'd'},
-                                          {"ranks", 1, 0, 'n'},
-                                          {"foreground", 0, 0, 'f'},
-                                          {"no-workers", 0, 0, 'w'},
-                                          {"term-ms", 1, 0, 't'},
-                                          {"help", 0, 0, 'h'},
-                                          {0, 0, 0, 0}};
+    static const struct option names[] = {{"home", 1, 0, 'd'},       {"ranks", 1, 0, 'n'},
+                                          {"groups", 1, 0, 'g'},     {"foreground", 0, 0, 'f'},
+                                          {"no-workers", 0, 0, 'w'}, {"term-ms", 1, 0, 't'},
+                                          {"help", 0, 0, 'h'},       {0, 0, 0, 0}};
     long long term = 0;
 
-    *o = (struct options){.ranks = 2};
+    *o = (struct options){.ranks = 2, .groups = 1};
     for (int c; (c = getopt_long(argc, argv, "h", names, NULL)) != -1;) {
         switch (c) {
         case 'd': o->home = optarg; break;
         case 'n': o->ranks = atoi(optarg); break;
+        case 'g': o->groups = atoi(optarg); break;
         case 'f': o->foreground = 1; break;
         case 'w': o->no_workers = 1; break;
         case 't': term = atoll(optarg); break;
@@ -78,6 +77,8 @@ static enum code read_options(int argc, char **argv, struct options *o, struct e
     if (!o->home) return err_set(e, ERR_USAGE, "--home is needed; see engram-coordinator --help");
     if (o->ranks < 1 || o->ranks > 4096)
         return err_set(e, ERR_USAGE, "--ranks %d: expected 1 to 4096", o->ranks);
+    if (o->groups < 0 || o->groups > LAUNCH_GROUPS)
+        return err_set(e, ERR_USAGE, "--groups %d: expected 0 to %d", o->groups, LAUNCH_GROUPS);
     if (term < 0 || (term && term < 100))
         return err_set(e, ERR_USAGE, "--term-ms %lld: expected at least 100", term);
     o->term_ms = term;
@@ -171,27 +172,6 @@ static enum code serve(struct server *s, const struct home *h, char worker_endpo
 
 /* ---- the loop ---- */
 
-struct groups {
-    const struct launcher_table *table;
-    struct launcher *l;
-};
-
-static const char *launch_trouble(void *self)
-{
-    struct groups *g = self;
-    return g->l ? g->table->trouble(g->l) : "";
-}
-
-static void look_after_groups(struct server *s, struct groups *g, int want)
-{
-    struct hash lost[LAUNCH_LOST];
-    int n = 0;
-
-    if (!g->l) return;
-    g->table->poll(g->l, s->now_ms, want, lost, &n);
-    for (int i = 0; i < n; i++) server_group_lost(s, lost[i]);
-}
-
 /* Stopping: stages end or are put back, groups hear `end`, the launcher makes sure, a moment for the last answers. */
 static int may_leave(struct server *s, struct groups *g, int drain, int64_t since_ms)
 {
@@ -220,7 +200,7 @@ static void loop(struct server *s, struct groups *g)
             stopping = 1;
             since_ms = s->now_ms;
         }
-        look_after_groups(s, g, !stopping);
+        groups_turn(g, s, stopping);
         if (stopping && may_leave(s, g, heard < 2 && (!s->core || core_drains(s->core)), since_ms))
             return;
     }
@@ -233,13 +213,16 @@ static enum code run(const struct options *o, struct home *h, int *ready, struct
     struct server s = {.settings.term_ms = o->term_ms};
     struct groups g = {.table = launcher_mpirun()};
     char endpoint[PATH_MAX];
-    struct launch_options launch = {.home = h->path, .endpoint = endpoint, .ranks = o->ranks};
+    struct launch_options launch = {.home = h->path,
+                                    .endpoint = endpoint,
+                                    .ranks = o->ranks,
+                                    .min_groups = o->groups,
+                                    .max_groups = o->groups};
     enum code rc;
 
     if ((rc = server_open(&s, h->path, e)) || (rc = serve(&s, h, endpoint, e))) goto close_server;
     if (!o->no_workers && (rc = g.table->open(&g.l, &launch, e))) goto close_server;
-    s.launch_trouble = launch_trouble;
-    s.launch_self = &g;
+    groups_join(&g, &s);
     if ((rc = home_write_pid(h, e))) goto close_launcher;
     handle_signals();
     log_line(LOG_INFO, "engram-coordinator " ENGRAM_VERSION " serves %s, pid %d", h->path,
@@ -248,7 +231,7 @@ static enum code run(const struct options *o, struct home *h, int *ready, struct
     loop(&s, &g);
     log_line(LOG_INFO, "stopped");
 close_launcher:
-    if (g.l) g.table->close(g.l);
+    groups_close(&g);
 close_server:
     server_close(&s);
     return rc;

@@ -8,7 +8,7 @@
  * everything is refused, and loading is tried again each second.
  *
  * One thread. Files: main.c (process), dispatch.c (the turn), answer.c (questions), stage.c (what a group is handed),
- * why.c (one line about a job), watch.c (progress in memory), home.c (folders, lock).
+ * why.c (one line about a job), watch.c (progress in memory), groups.c (the launcher beside it), home.c (folders, lock).
  */
 #ifndef COORDINATOR_SERVER_SERVER_H
 #define COORDINATOR_SERVER_SERVER_H
@@ -31,7 +31,9 @@ struct server {
     char user[PROTO_NAME + 1];        /* who runs this: ipc sockets are theirs alone */
     int64_t now_ms, wall_ms, mono_ms, retry_ms;
     struct err trouble;               /* why the core is not there */
-    const char *(*launch_trouble)(void *self);   /* optional: a line of the launcher for `ping` */
+    /* Optional, of the launcher: a line for `ping`; may the group that says hello (name) or asks for a stage (NULL) work? */
+    const char *(*launch_trouble)(void *self);
+    int (*launch_knows)(void *self, const char *name, struct hash nonce, int64_t now_ms);
     void *launch_self;
 };
 

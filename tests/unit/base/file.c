@@ -207,6 +207,24 @@ static void test_sweep(void)
     free(b.data);
 }
 
+/* A writer that was killed, and whose parent has not asked for it yet, writes no more. */
+static void test_sweep_zombie(void)
+{
+    struct err e;
+    struct file_new f;
+    siginfo_t info;
+    char dir[500];
+    snprintf(dir, sizeof dir, "%s", in_folder("zombie"));
+    file_make_dirs(dir, &e);
+    pid_t child = fork();
+    if (child == 0) _exit(file_begin(&f, in_folder("zombie/x"), &e));
+    waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT);
+    is_int(count_entries(dir), 1, "a writer has died and left its file");
+    file_sweep(dir, &e);
+    is_int(count_entries(dir), 0, "which goes while the dead one still has its number");
+    waitpid(child, NULL, 0);
+}
+
 /* A file-size limit stands for a disk that refuses: the write fails, the old file and nothing else stays. */
 static void test_refused(void)
 {
@@ -268,6 +286,7 @@ int main(void)
     test_faults();
     test_kill();
     test_sweep();
+    test_sweep_zombie();
     test_refused();
     test_full();
     return done_testing();
