@@ -56,6 +56,15 @@ static void read_envelope(struct reader *r, struct message *m)
     if (!r->code) m->kind = (enum msg_kind)kind;
 }
 
+struct proto_envelope proto_peek(const void *data, size_t n)
+{
+    struct message m = {.kind = MSG_none};
+    struct reader r = {.at = data, .end = (const uint8_t *)data + n};
+
+    read_envelope(&r, &m);
+    return (struct proto_envelope){m.version, m.id, m.kind};
+}
+
 enum code proto_decode(const void *data, size_t n, struct arena *a, struct message *out,
                        struct err *e)
 {

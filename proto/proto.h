@@ -162,6 +162,10 @@ enum code proto_encode(const struct message *m, struct arena *a, struct slice *o
  * as far as they were understood (MSG_none, 0 otherwise) so that the sender can be told. */
 enum code proto_decode(const void *data, size_t n, struct arena *a, struct message *out, struct err *e);
 
+/* The envelope alone, for whoever passes messages on. 0 where it cannot be read. O(1). */
+struct proto_envelope { uint64_t version, id; enum msg_kind kind; };
+struct proto_envelope proto_peek(const void *data, size_t n);
+
 /* ---- names, for people and logs; never NULL ---- */
 
 const char *proto_name(enum msg_kind kind);              /* "learn" */

@@ -1,0 +1,56 @@
+/* door.h - engram-door: the process that the network reaches. It passes messages on to the coordinator and answers back.
+ *
+ *     guests --tcp, CURVE--> [ engram-door ] --ipc, run/door-users.sock--> coordinator
+ *
+ * Why a process of its own: ZeroMQ lets a peer fill memory (a message that never ends, big frames before the handshake), so whoever is
+ * reached by strangers must be able to die. The door has a limit on memory, keeps nothing, and the coordinator starts it again;
+ * clients repeat what was on its way. One door is for users, another one for worker groups: neither can take the other down.
+ *
+ * What it does with a message, in this order:
+ *
+ *     its key is not on the list          -> refused(denied)       the list comes from the coordinator, once a second and when an
+ *                                                                  unknown key knocks. The coordinator looks again itself
+ *     too many of this key                -> refused(again), and silence for whoever does not listen even to that
+ *     not a whole, correct message        -> refused(protocol)
+ *     not one that belongs here           -> refused(denied)
+ *     object_get, object_put              -> door_object
+ *     else                                -> to the coordinator, with the key; the answer goes back the same way
+ *
+ * One thread, beside ZeroMQ's and the one that answers who may come in. Files: main.c (process, limits of the system), pass.c (the
+ * turn), quota.c (how much of each key), list.c (whose keys).
+ */
+#ifndef COORDINATOR_DOOR_DOOR_H
+#define COORDINATOR_DOOR_DOOR_H
+
+#include "coordinator/door/quota.h"
+#include "proto/link.h"
+
+enum { DOOR_FRONT, DOOR_BACK, DOOR_SIDES };
+
+struct door {
+    struct link_server *side[DOOR_SIDES];    /* owned: for guests, to the coordinator */
+    struct guests *guests;            /* owned */
+    struct quota *quota;              /* owned */
+    int for_workers;                  /* whose messages it passes */
+    uint64_t list_id;                 /* of the latest question for the list */
+    int64_t list_ms, now_ms;          /* monotonic */
+    uint64_t n_passed, n_refused, n_ignored;
+};
+
+/* ---- pass.c ---- */
+
+/* Waits, passes what there is, keeps the list fresh. */
+void door_turn(struct door *d, int timeout_ms);
+int64_t door_clock(void);             /* ms, monotonic */
+
+/* ---- object.c ---- */
+
+/* Answers a question for bytes of an object itself. 0: it is for the coordinator. */
+int door_object(struct door *d, const struct link_peer *from, const struct message *m);
+
+/* ---- list.c ---- */
+
+void list_ask(struct door *d);        /* when it is time */
+void list_take(struct door *d, struct slice answer);
+
+#endif
