@@ -1,5 +1,6 @@
 /* cli.c - home, connection, errors, JSON. */
 #include "cli/cli.h"
+#include "cli/connect.h"
 
 #include "base/text.h"
 #include "pipeline/method/settings.h"
@@ -95,24 +96,34 @@ enum code cli_objects(struct objects **out, struct err *e)
     return rc ? rc : objects_open(out, path, e);
 }
 
+/* The coordinator of this home: known at once when it is not there. */
+static enum code open_local(struct link_options *o, struct err *e)
+{
+    static char socket[PATH_MAX], endpoint[PATH_MAX + 8];
+    enum code rc = cli_path("run/engram.sock", socket, sizeof socket, e);
+    if (rc) return rc;
+    if (access(socket, F_OK))
+        return err_set(e, ERR_ENVIRONMENT,
+                       "no coordinator is running (no %s); start one with: engram up", socket);
+    snprintf(endpoint, sizeof endpoint, "ipc://%s", socket);
+    if (!link_alive(endpoint))
+        return err_set(e, ERR_ENVIRONMENT,
+                       "the coordinator here has died (nobody listens on %s); engram up starts "
+                       "it again, nothing is lost",
+                       socket);
+    o->endpoint = endpoint;
+    return OK;
+}
+
 enum code cli_ask(struct message *ask, struct arena *a, struct message *answer, struct err *e)
 {
-    char socket[PATH_MAX], endpoint[PATH_MAX + 8];
+    struct link_options o = {.timeout_ms = 5000, .tries = 2};
     enum code rc = OK;
     if (!connection) {
-        rc = cli_path("run/engram.sock", socket, sizeof socket, e);
-        if (rc) return rc;
-        if (access(socket, F_OK))
-            return err_set(e, ERR_ENVIRONMENT,
-                           "no coordinator is running (no %s); start one with: engram up", socket);
-        snprintf(endpoint, sizeof endpoint, "ipc://%s", socket);
-        if (!link_alive(endpoint))
-            return err_set(e, ERR_ENVIRONMENT,
-                           "the coordinator here has died (nobody listens on %s); engram up starts "
-                           "it again, nothing is lost",
-                           socket);
-        struct link_options o = {.endpoint = endpoint, .timeout_ms = 5000, .tries = 2};
-        rc = link_open(&connection, &o, e);
+        rc = connect_where(&o, e);
+        if (!rc && !o.endpoint) rc = open_local(&o, e);
+        if (!rc) rc = link_open(&connection, &o, e);
+        memset(&o.keys, 0, sizeof o.keys);
         if (rc) return rc;
     }
     return link_call(connection, ask, a, answer, e);

@@ -17,10 +17,14 @@
 #include <jansson.h>
 
 /* What the common options said; filled by options_read. */
-extern struct cli { const char *home; int json, help; } cli;
+extern struct cli {
+    const char *home, *connect, *server_key, *key;
+    int json, help;
+    int local;                         /* a verb that is about this home, whatever the profile says */
+} cli;
 
 extern const struct verb verb_doctor, verb_check, verb_plan, verb_up, verb_down, verb_lineage, verb_learn, verb_queue, verb_watch, verb_cancel,
-    verb_log, verb_show, verb_sample, verb_evaluate, verb_export, verb_import;
+    verb_log, verb_show, verb_sample, verb_evaluate, verb_export, verb_import, verb_admin;
 
 /* Prints "engram: <line>" and returns the exit status. cli_fail_all prints every problem and returns the first one's. */
 int cli_fail(const struct err *e);

@@ -18,7 +18,7 @@ static const struct verb DEBUG_VERB = {
 static const struct verb *const VERBS[] = {
     &verb_doctor,  &verb_import, &verb_check,    &verb_plan,   &verb_up,     &verb_down,
     &verb_lineage, &verb_learn,  &verb_queue,    &verb_watch,  &verb_cancel, &verb_log,
-    &verb_show,    &verb_sample, &verb_evaluate, &verb_export, &DEBUG_VERB,
+    &verb_show,    &verb_sample, &verb_evaluate, &verb_export, &verb_admin,  &DEBUG_VERB,
 };
 #define N_VERBS (sizeof VERBS / sizeof VERBS[0])
 

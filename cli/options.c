@@ -14,6 +14,10 @@
 static const struct option_spec COMMON[] = {
     {"home", OPTION_TEXT, &cli.home, "DIR",
      "where Engram keeps everything (default: $ENGRAM_HOME or ~/.local/state/engram)"},
+    {"connect", OPTION_TEXT, &cli.connect, "tcp://..",
+     "a coordinator elsewhere, with --server-key and --key (docs/users.md)"},
+    {"server-key", OPTION_TEXT, &cli.server_key, NULL, NULL},
+    {"key", OPTION_TEXT, &cli.key, NULL, NULL},
     {"json", OPTION_FLAG, &cli.json, NULL, "one JSON document on standard output"},
     {"help", OPTION_FLAG, &cli.help, NULL, "this text"},
 };
@@ -30,6 +34,7 @@ static const struct option_spec *find(const struct option_spec *spec, size_t n, 
 static void print_option(const struct option_spec *o)
 {
     char left[64];
+    if (!o->what) return; /* told beside another one */
     snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
     printf("  %-22s %s\n", left, o->what);
 }
@@ -104,7 +109,8 @@ enum code options_read(const struct verb *v, const struct option_spec *spec, siz
                 rc = err_set(e, ERR_USAGE, "--%s takes no value", o->name);
             else if (o->kind == OPTION_FLAG || eq) rc = put(o, eq ? eq + 1 : NULL, e);
             else if (i + 1 >= argc)
-                rc = err_set(e, ERR_USAGE, "--%s needs a value (%s)", o->name, o->value);
+                rc = err_set(e, ERR_USAGE, "--%s needs a value (%s)", o->name,
+                             o->value ? o->value : "KEY");
             else rc = put(o, argv[++i], e);
         } else {
             rc = words_add(rest, arg, e);

@@ -6,10 +6,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+enum { FIRST_SECONDS = 2 };
 
 struct guests {
     pthread_mutex_t lock;
-    struct hash *keys; /* owned, sorted */
+    pthread_cond_t set;
+    struct hash *keys; /* owned, sorted; NULL: no list yet */
     size_t n;
     int knocked;
 };
@@ -23,13 +27,17 @@ struct guests *guests_make(void)
 {
     struct guests *g = mem_alloc(1, sizeof *g);
 
-    if (g) pthread_mutex_init(&g->lock, NULL);
+    if (g) {
+        pthread_mutex_init(&g->lock, NULL);
+        pthread_cond_init(&g->set, NULL);
+    }
     return g;
 }
 
 void guests_free(struct guests *g)
 {
     if (!g) return;
+    pthread_cond_destroy(&g->set);
     pthread_mutex_destroy(&g->lock);
     free(g->keys);
     free(g);
@@ -46,9 +54,21 @@ enum code guests_set(struct guests *g, const struct hash *keys, size_t n, struct
     old = g->keys;
     g->keys = fresh;
     g->n = n;
+    pthread_cond_broadcast(&g->set);
     pthread_mutex_unlock(&g->lock);
     free(old);
     return OK;
+}
+
+/* With the lock held. */
+static void wait_for_list(struct guests *g)
+{
+    struct timespec until;
+
+    if (g->keys) return;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += FIRST_SECONDS;
+    while (!g->keys && pthread_cond_timedwait(&g->set, &g->lock, &until) == 0) continue;
 }
 
 int guests_let_in(struct guests *g, struct hash key)
@@ -56,6 +76,7 @@ int guests_let_in(struct guests *g, struct hash key)
     int known;
 
     pthread_mutex_lock(&g->lock);
+    wait_for_list(g);
     known = g->n && bsearch(&key, g->keys, g->n, sizeof key, compare) != NULL;
     g->knocked |= !known;
     pthread_mutex_unlock(&g->lock);

@@ -16,13 +16,14 @@
 
 struct guests;
 
-struct guests *guests_make(void);                 /* NULL: out of memory. Nobody is let in yet */
+struct guests *guests_make(void);                 /* NULL: out of memory. No list yet */
 void guests_free(struct guests *g);               /* after every server that uses it; NULL is fine */
 
 /* Copies the keys. O(n log n). ERR_NOMEM: the old list stays. */
 enum code guests_set(struct guests *g, const struct hash *keys, size_t n, struct err *e);
 
-/* O(log n). An unknown key is remembered as a knock. */
+/* O(log n). An unknown key is remembered as a knock. Before there is a list at all the answer waits for it, two seconds at most, so that
+ * nobody is sent away only because they came before it. */
 int guests_let_in(struct guests *g, struct hash key);
 
 /* Has an unknown key knocked since the last call? */

@@ -2,7 +2,8 @@
  *
  * ZAP is strict request and answer over inproc://zeromq.zap.01: version, request id, domain, address, routing id, mechanism, key.
  * The user id of the answer comes back with every message of that connection; it is the key itself, in hex, because who the key
- * belongs to may change while the connection lives. Without an answer nobody comes in.
+ * belongs to may change while the connection lives. (300, "come again later", does not
+ * hang up in ZeroMQ 4.3.4, so it is not used.)
  */
 #include "proto/link_socket.h"
 

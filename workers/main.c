@@ -17,14 +17,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 static const char HELP[] =
     "engram-worker - one rank of a worker group: runs stages that a coordinator hands out\n"
     "\n"
     "  mpirun -np 2 engram-worker --connect ipc://HOME/run/worker.sock --home HOME\n"
+    "  mpirun -np 8 engram-worker --connect tcp://HOST:PORT --server-key KEY --key FILE --home "
+    "HOME\n"
     "\n"
     "  --connect ENDPOINT   where the coordinator listens for workers\n"
+    "  --server-key KEY     tcp: the coordinator's public key, or a file with it (default: "
+    "$ENGRAM_SERVER_KEY)\n"
+    "  --key FILE           tcp: the worker's secret key (default: $ENGRAM_KEY); docs/users.md\n"
     "  --home DIR           its home: objects/ and checkpoints/ are read and written there\n"
     "  --name NAME          of the group, in logs and `engram queue` (default: group-<pid>)\n"
     "  --nonce HEX          64 hex digits that tell this group from its predecessor (default: made "
@@ -40,18 +46,21 @@ static const char HELP[] =
 #define LARGE_BYTES (1 << 20)
 
 struct options {
-    const char *connect, *home, *name, *nonce;
+    const char *connect, *server_key, *key, *home, *name, *nonce;
     int threads;
 };
 
 static enum code options_read(int argc, char **argv, struct options *o, struct err *e)
 {
     static const struct option LONG[] = {
-        {"connect", 1, 0, 'c'}, {"home", 1, 0, 'd'}, {"name", 1, 0, 'n'}, {"nonce", 1, 0, 'x'},
-        {"threads", 1, 0, 't'}, {"help", 0, 0, 'h'}, {0, 0, 0, 0}};
-    *o = (struct options){0};
+        {"connect", 1, 0, 'c'}, {"server-key", 1, 0, 's'}, {"key", 1, 0, 'k'},
+        {"home", 1, 0, 'd'},    {"name", 1, 0, 'n'},       {"nonce", 1, 0, 'x'},
+        {"threads", 1, 0, 't'}, {"help", 0, 0, 'h'},       {0, 0, 0, 0}};
+    *o = (struct options){.server_key = getenv("ENGRAM_SERVER_KEY"), .key = getenv("ENGRAM_KEY")};
     for (int c; (c = getopt_long(argc, argv, "h", LONG, NULL)) != -1;) {
         if (c == 'c') o->connect = optarg;
+        else if (c == 's') o->server_key = optarg;
+        else if (c == 'k') o->key = optarg;
         else if (c == 'd') o->home = optarg;
         else if (c == 'n') o->name = optarg;
         else if (c == 'x') o->nonce = optarg;
@@ -94,10 +103,19 @@ static enum code hello_make(const struct options *o, const struct collectives *c
                                      .host = host,
                                      .device = kernels_cuda() ? "cuda" : "cpu"};
     if (o->nonce) return hash_parse(o->nonce, &out->nonce, e);
-    char seed[160];
-    snprintf(seed, sizeof seed, "%s %s %d", host, name, (int)getppid());
-    out->nonce = hash_bytes(seed, strlen(seed));
+    while (getrandom(out->nonce.v, sizeof out->nonce.v, 0) != sizeof out->nonce.v) continue;
     return OK;
+}
+
+/* Over the network each side shows a key. */
+static enum code link_keys(const struct options *o, struct link_options *l, struct err *e)
+{
+    if (strncmp(o->connect, "tcp:", 4)) return OK;
+    if (!o->server_key || !o->key)
+        return err_set(e, ERR_USAGE, "%s needs --server-key and --key; see engram-worker --help",
+                       o->connect);
+    enum code rc = keys_parse(o->server_key, &l->server_key, e);
+    return rc ? rc : keys_read(&l->keys, o->key, e);
 }
 
 static enum code serve(const struct options *o, struct collectives *c, struct err *e)
@@ -113,7 +131,9 @@ static enum code serve(const struct options *o, struct collectives *c, struct er
         rc = hello_make(o, c, &hello, e);
         struct link_options l = {
             .endpoint = o->connect, .timeout_ms = 5000, .tries = 2, .hello = &hello};
+        if (!rc) rc = link_keys(o, &l, e);
         if (!rc) rc = link_open(&link, &l, e);
+        memset(&l.keys, 0, sizeof l.keys);
     }
     rc = collectives_agree(c, rc, e);
     if (!rc) rc = rank_loop(&g, link, e);

@@ -197,6 +197,39 @@ static void without_curve(void)
     zmq_ctx_term(ctx);
 }
 
+/* Whoever comes before the server knows anybody is not sent away for good. */
+static void too_early(void)
+{
+    struct guests *g = guests_make();
+    struct link_place p = {.endpoint = "tcp://127.0.0.1:*", .keys = &mine, .guests = g};
+    struct link_options o = {.keys = ann, .server_key = mine.public, .timeout_ms = 20000};
+    struct message m = {.kind = MSG_ping, .ping = {"test"}}, r, pong = {.kind = MSG_pong};
+    struct link_server *early;
+    struct link_peer from;
+    struct link *l;
+    int ready = 0;
+    enum code rc = ERR_AGAIN;
+
+    if (link_serve(&early, &p, &e)) note("%s", e.text);
+    o.endpoint = link_server_endpoint(early);
+    if (link_open(&l, &o, &e)) note("%s", e.text);
+    is_code(link_hear(l, 500, &arena, &r, &e), ERR_AGAIN, NULL, "before there is a list");
+    guests_set(g, &ann.public, 1, NULL);
+    for (int i = 0; i < 200 && rc == ERR_AGAIN; i++) {
+        rc = link_tell(l, &m, &e);
+        if (rc == ERR_AGAIN) link_hear(l, 50, &arena, &r, &e);
+    }
+    is_code(rc, OK, &e, "nobody is refused: who came too early is let in when there is one");
+    link_server_wait(&early, 1, 10000, &ready, &e);
+    rc = link_server_receive(early, &from, &arena, &m, &e);
+    pong.id = m.id;
+    link_server_send(early, &from, &pong, NULL);
+    is_code(link_hear(l, 10000, &arena, &r, &e), OK, &e, "and answered");
+    link_close(l);
+    link_server_close(early);
+    guests_free(g);
+}
+
 static void lost_connection(void)
 {
     struct link *l = open_as(&ann, mine.public, 20000);
@@ -252,6 +285,7 @@ int main(void)
     }
     who_comes_in();
     without_curve();
+    too_early();
     lost_connection();
     __atomic_store_n(&s.over, 1, __ATOMIC_RELEASE);
     pthread_join(s.thread, NULL);
