@@ -1,8 +1,8 @@
 /* score.c - neurons by importance: |W| times the norm of the input channel, the largest share of each group.
  *
  * The pass is over groups of weights (rows by default), each read from memory once for all prompts. For each prompt in turn
- * the k largest scores are selected (tensor/cpu/select.c), and the group's ones go where the caller wants them: to the
- * prompt's own mask, or to a count per neuron for ANDs and votes. Groups are independent, so threads never meet, except
+ * the k largest scores are selected (tensor/cpu/select.c, select_row.c), and the group's ones go where the caller wants them:
+ * to the prompt's own mask, or to a count per neuron for ANDs and votes. Groups are independent, so threads never meet, except
  * that neighbouring rows may share a mask word: work is cut so that they do not (see groups_in_tile).
  *
  * Scores are float32 products of float32 |W| and v rounded to float32; ranking ties keep the smaller index. The choice
@@ -40,6 +40,8 @@ void score_norms(const struct score_options *o, const float *states, int T, int 
     for (int j = 0; j < D; j++) out[j] = sqrt(out[j]);
 }
 
+enum { TURNS = 4 };
+
 /* One pass: what a group is, and who hears about its selections. */
 struct pass {
     const struct kv_layout *layout;
@@ -51,49 +53,72 @@ struct pass {
     struct mask *common; /* what `need` prompts select, or NULL */
     size_t need;
     /* made by pass_prepare */
-    select_fn *select;
+    const struct kernels *kernels;
+    struct arena arena;
     size_t *group_begin;                     /* [n_groups + 1] in the flat vector */
     size_t n_groups, groups_per_tile, words; /* words: of the widest group */
-    size_t block;                            /* groups that take turns */
     int planes;                              /* bits of a count of prompts */
-    int all;          /* need is P: then one plane is enough, of who was selected by all so far */
-    float *v;         /* norms, as floats */
-    uint8_t *scratch; /* per thread, see struct room */
-    size_t scratch_bytes;
+    size_t
+        turns; /* groups that take turns at a prompt: its norms stay in L1, and none waits alone */
+    int later; /* an AND of rows: what is undecided waits until all prompts were heard */
+    int all;   /* need is P: then one plane is enough, of who was selected by all so far */
+    float *v;  /* norms, as floats */
+    struct selection_logs *log_v; /* [P] if groups are rows, else NULL */
+    struct room *room;            /* [threads] */
 };
 
-/* A thread's scratch. Counts of votes lie in bit planes: bit i of plane b is bit b of neuron i's count, so that one
- * operation counts for 64 neurons. */
+/* What a prompt's selection left open. */
+struct open_end {
+    uint64_t *undecided; /* [words] */
+    size_t k;            /* so many of them belong to the largest */
+};
+
+/* A group among those that take turns. Counts of votes lie in bit planes: bit i of plane b is bit b of neuron i's count, so
+ * that one operation counts for 64 neurons. */
+struct turn {
+    struct selection s;
+    int16_t *log_w;         /* [words * 64] */
+    uint64_t *ones, *plane; /* [words], [planes][words] */
+    struct open_end *open;  /* [P] of an AND of rows, else [1] */
+    float hint,
+        above; /* above: how far its thresholds lie above the usual, alike for all prompts */
+};
+
+/* A thread's scratch, and what it has learned of thresholds: hints, nothing else. */
 struct room {
     int32_t *scores;
-    uint64_t *ones, *plane;      /* [words], [block][planes][words] */
-    float *moved;                /* [block] */
-    struct selection_hint *hint; /* [P] */
+    struct turn turn[TURNS];
+    float *usual;  /* [P] a prompt's threshold in most groups, 1024 log2 */
+    float *weight; /* [P] how much a prompt teaches about a group's `above` */
+    float gain;    /* how much a group teaches about `usual` */
 };
 
-static size_t to_line(size_t bytes)
+static int turn_make(struct pass *p, struct turn *t)
 {
-    return (bytes + 63) / 64 * 64;
+    struct arena *a = &p->arena;
+    size_t n = p->later ? (size_t)p->P : 1, line = (p->words + 7) / 8 * 8;
+    uint64_t *undecided = arena_alloc(a, n * line * sizeof *undecided);
+    t->open = arena_alloc(a, (n + 1) * sizeof *t->open);
+    for (size_t i = 0; t->open && undecided && i < n; i++)
+        t->open[i].undecided = undecided + i * line;
+    return t->open && undecided &&
+           (t->log_w = arena_alloc(a, p->log_v ? p->words * 64 * sizeof *t->log_w : 0)) &&
+           (t->ones = arena_alloc(a, p->words * sizeof *t->ones)) &&
+           (t->plane = arena_alloc(a, (size_t)p->planes * p->words * sizeof *t->plane));
 }
 
-static size_t room_bytes(const struct pass *p)
+static int room_make(struct pass *p, struct room *r)
 {
-    return to_line(select_scratch(p->words * 64)) +
-           to_line((1 + p->block * (size_t)p->planes) * p->words * sizeof(uint64_t)) +
-           to_line(p->block * sizeof(float)) +
-           to_line((size_t)p->P * sizeof(struct selection_hint));
-}
-
-static struct room room_of(const struct pass *p)
-{
-    uint8_t *at = p->scratch + (size_t)parallel_thread_index() * p->scratch_bytes;
-    struct room r = {.scores = (int32_t *)(void *)at};
-    r.ones = (uint64_t *)(void *)(at + to_line(select_scratch(p->words * 64)));
-    r.plane = r.ones + p->words;
-    r.moved = (float *)(void *)(r.plane + p->block * (size_t)p->planes * p->words);
-    r.hint = (struct selection_hint *)(void *)(at + p->scratch_bytes -
-                                               to_line((size_t)p->P * sizeof *r.hint));
-    return r;
+    struct arena *a = &p->arena;
+    r->scores = arena_alloc(a, select_scratch(p->words * 64));
+    r->usual = arena_alloc(a, (size_t)p->P * sizeof *r->usual);
+    r->weight = arena_alloc(a, (size_t)p->P * sizeof *r->weight);
+    if (!r->scores || !r->usual || !r->weight) return 0;
+    for (int i = 0; i < p->P; i++) r->weight[i] = 1 / ((float)i + 1.3f);
+    r->gain = 1;
+    for (size_t j = 0; j < p->turns; j++)
+        if (!turn_make(p, &r->turn[j])) return 0;
+    return 1;
 }
 
 /* Every count plus one where ones has a one: addition with carry, from the lowest plane up. */
@@ -134,51 +159,117 @@ static void mask_take(struct mask *m, size_t begin, const uint64_t *ones, size_t
     }
 }
 
-/* One prompt, one group, the j-th of its block. A group's thresholds have moved from the last group's by about the same
- * factor for all prompts: its weights are larger or smaller. */
-static void pass_prompt(const struct pass *p, const struct room *r, size_t g, size_t j, int i)
+/* A new row's thresholds differ from the usual ones by what all its weights do. The first prompts find out by how much. */
+static void learn(struct room *r, struct turn *t, int i)
 {
-    size_t begin = p->group_begin[g], n = p->group_begin[g + 1] - begin, words = (n + 63) / 64;
-    uint64_t *plane = r->plane + j * (size_t)p->planes * p->words;
-    float last = r->hint[i].at;
-    r->hint[i].at *= i ? r->moved[j] : 1.0f;
-    p->select(&(struct selection){.w = p->w + begin,
-                                  .v = p->v + (size_t)i * (size_t)p->D,
-                                  .n = n,
-                                  .cols = (size_t)p->D,
-                                  .k = (size_t)(p->o->fraction * (double)n),
-                                  .scratch = r->scores,
-                                  .hint = &r->hint[i],
-                                  .ones = r->ones});
-    r->moved[j] = last > 0.0f && r->hint[i].at > 0.0f ? r->hint[i].at / last : 1.0f;
-    if (p->mask) mask_take(&p->mask[i], begin, r->ones, n);
-    if (p->common && p->all)
-        for (size_t w = 0; w < words; w++) plane[w] &= r->ones[w];
-    else if (p->common) vote(plane, p->planes, words, r->ones);
+    enum { OCTAVE = 1024 };
+    float missed = t->hint - r->usual[i] - t->above;
+    if (fabsf(missed) > OCTAVE) {
+        t->above += missed;
+        return;
+    }
+    t->above += missed * r->weight[i];
+    r->usual[i] += (t->hint - r->usual[i] - t->above) * r->gain;
 }
 
-/* Neighbouring groups take turns at a prompt, so that its norms are in L1 for all but the first. */
-static void pass_block(const struct pass *p, const struct room *r, size_t g, size_t n)
+/* The ones of one prompt are heard. */
+static void pass_hear(const struct pass *p, struct turn *t, int i)
 {
+    size_t words = (t->s.n + 63) / 64;
+    if (p->mask) mask_take(&p->mask[i], (size_t)(t->s.w - p->w), t->ones, t->s.n);
+    if (p->common && p->all)
+        for (size_t w = 0; w < words; w++) t->plane[w] &= t->ones[w];
+    else if (p->common) vote(t->plane, p->planes, words, t->ones);
+}
+
+static void pass_prompt(const struct pass *p, struct room *r, size_t n, int i)
+{
+    struct selection *s[TURNS];
+    size_t at = p->later ? (size_t)i : 0;
+    for (size_t j = 0; j < n; j++) {
+        struct turn *t = &r->turn[j];
+        s[j] = &t->s;
+        t->hint = r->usual[i] + t->above;
+        t->s.v = p->v + (size_t)i * (size_t)p->D;
+        t->s.undecided = t->open[at].undecided;
+        if (p->log_v) t->s.log_v = p->log_v[i];
+    }
+    if (p->log_v) p->kernels->part_rows(s, n);
+    for (size_t j = 0; j < n; j++) {
+        struct turn *t = &r->turn[j];
+        size_t words = (t->s.n + 63) / 64;
+        if (!p->log_v || t->s.k_undecided == NOT_PARTED) {
+            p->kernels->select(&t->s);
+            t->s.k_undecided = 0;
+            memset(t->s.undecided, 0, words * sizeof *t->s.undecided);
+        }
+        learn(r, t, i);
+        t->open[at].k = t->s.k_undecided;
+        if (!p->later) {
+            p->kernels->settle_row(&t->s);
+            pass_hear(p, t, i);
+        } else
+            for (size_t w = 0; w < words; w++) t->plane[w] &= t->ones[w] | t->s.undecided[w];
+    }
+}
+
+/* For an AND it is soon enough to settle what is undecided when all prompts have been heard: few are left by then. */
+static void pass_settle(const struct pass *p, struct turn *t)
+{
+    size_t words = (t->s.n + 63) / 64;
+    for (int i = 0; i < p->P; i++) {
+        const uint64_t *undecided = t->open[i].undecided;
+        uint64_t matters = 0;
+        for (size_t w = 0; w < words; w++) matters |= t->plane[w] & undecided[w];
+        if (!matters) continue;
+        t->s.v = p->v + (size_t)i * (size_t)p->D;
+        t->s.undecided = t->open[i].undecided;
+        t->s.k_undecided = t->open[i].k;
+        memset(t->ones, 0, words * sizeof *t->ones);
+        p->kernels->settle_row(&t->s);
+        for (size_t w = 0; w < words; w++) t->plane[w] &= t->ones[w] | ~undecided[w];
+    }
+}
+
+static void turn_begin(const struct pass *p, struct room *r, struct turn *t, size_t g)
+{
+    size_t begin = p->group_begin[g], n = p->group_begin[g + 1] - begin;
+    t->s = (struct selection){.w = p->w + begin,
+                              .n = n,
+                              .cols = (size_t)p->D,
+                              .k = (size_t)(p->o->fraction * (double)n),
+                              .scratch = r->scores,
+                              .hint = &t->hint,
+                              .ones = t->ones};
     if (p->common)
-        memset(r->plane, p->all ? 0xff : 0, n * (size_t)p->planes * p->words * sizeof *r->plane);
-    for (int i = 0; i < p->P; i++)
-        for (size_t j = 0; j < n; j++) pass_prompt(p, r, g + j, j, i);
+        memset(t->plane, p->all ? 0xff : 0, (size_t)p->planes * p->words * sizeof *t->plane);
+    if (!p->log_v) return;
+    t->s.log_w = (struct selection_logs){t->log_w, p->kernels->logs(t->s.w, n, t->log_w)};
+    /* The row that follows in this turn: memory is slow, and 20 prompts are soon done. */
+    if (g + p->turns < p->n_groups)
+        for (size_t i = 0; i < n; i += 16) __builtin_prefetch(t->s.w + p->turns * n + i);
+}
+
+static void pass_block(const struct pass *p, struct room *r, size_t g, size_t n)
+{
+    for (size_t j = 0; j < n; j++) turn_begin(p, r, &r->turn[j], g + j);
+    for (int i = 0; i < p->P; i++) pass_prompt(p, r, n, i);
+    if (r->gain > 1.0f / 40) r->gain /= 1 + r->gain;
     for (size_t j = 0; p->common && j < n; j++) {
-        size_t begin = p->group_begin[g + j], bits = p->group_begin[g + j + 1] - begin;
-        uint64_t *plane = r->plane + j * (size_t)p->planes * p->words;
-        if (!p->all) elect(plane, p->planes, (bits + 63) / 64, p->need, plane);
-        mask_take(p->common, begin, plane, bits);
+        struct turn *t = &r->turn[j];
+        if (p->later) pass_settle(p, t);
+        if (!p->all) elect(t->plane, p->planes, (t->s.n + 63) / 64, p->need, t->plane);
+        mask_take(p->common, p->group_begin[g + j], t->plane, t->s.n);
     }
 }
 
 static void pass_tile(void *arg, long tile)
 {
     const struct pass *p = arg;
-    struct room r = room_of(p);
+    struct room *r = &p->room[parallel_thread_index()];
     size_t g = (size_t)tile * p->groups_per_tile, end = g + p->groups_per_tile;
     if (end > p->n_groups) end = p->n_groups;
-    for (; g < end; g += p->block) pass_block(p, &r, g, end - g < p->block ? end - g : p->block);
+    for (; g < end; g += p->turns) pass_block(p, r, g, end - g < p->turns ? end - g : p->turns);
 }
 
 /* Groups per tile such that tiles begin at multiples of 64 neurons, so that no two threads write one mask word: 64 rows
@@ -201,7 +292,7 @@ static enum code group_starts(struct pass *p)
     else if (p->o->group == SCORE_MATRIX) count = (size_t)l->n;
     else
         for (int i = 0; i < l->n; i++) count += (size_t)l->matrix[i].rows;
-    size_t *b = mem_alloc(count + 1, sizeof *b);
+    size_t *b = arena_alloc(&p->arena, (count + 1) * sizeof *b);
     if (!b) return ERR_NOMEM;
     size_t at = 0;
     if (p->o->group == SCORE_GLOBAL) b[at++] = 0;
@@ -217,25 +308,40 @@ static enum code group_starts(struct pass *p)
     return OK;
 }
 
+static enum code norms_prepare(struct pass *p)
+{
+    size_t P = (size_t)p->P, D = (size_t)p->D, row = (D + 63) / 64 * 64;
+    p->v = arena_alloc(&p->arena, P * D * sizeof *p->v);
+    if (!p->v) return ERR_NOMEM;
+    for (size_t i = 0; i < P * D; i++) p->v[i] = (float)p->norms[i];
+    if (p->o->group != SCORE_ROW) return OK;
+    int16_t *log = arena_alloc(&p->arena, P * row * sizeof *log);
+    p->log_v = arena_alloc(&p->arena, P * sizeof *p->log_v);
+    if (!log || !p->log_v) return ERR_NOMEM;
+    for (size_t i = 0; i < P; i++, log += row)
+        p->log_v[i] = (struct selection_logs){log, p->kernels->logs(p->v + i * D, D, log)};
+    return OK;
+}
+
 static enum code pass_prepare(struct pass *p)
 {
-    size_t widest = 0, norms = (size_t)p->P * (size_t)p->D;
-    p->select = kernels_cpu()->select;
-    if (group_starts(p)) return ERR_NOMEM;
+    size_t widest = 0;
+    p->kernels = kernels_cpu();
+    if (group_starts(p) || norms_prepare(p)) return ERR_NOMEM;
     for (size_t g = 0; g < p->n_groups; g++)
         if (p->group_begin[g + 1] - p->group_begin[g] > widest)
             widest = p->group_begin[g + 1] - p->group_begin[g];
     p->groups_per_tile = groups_in_tile(p, p->n_groups);
     p->words = (widest + 63) / 64;
-    p->block = p->words <= 32 ? 4 : 1;
     p->all = p->need == (size_t)p->P;
+    p->later = p->common && p->all && p->log_v;
+    p->turns = p->log_v ? TURNS : 1;
     p->planes = p->common ? 1 : 0;
     while (p->common && !p->all && p->P >> p->planes) p->planes++;
-    p->scratch_bytes = room_bytes(p);
-    p->scratch = mem_alloc((size_t)parallel_threads(), p->scratch_bytes + 1);
-    p->v = mem_alloc(norms + 1, sizeof *p->v);
-    if (!p->scratch || !p->v) return ERR_NOMEM;
-    for (size_t i = 0; i < norms; i++) p->v[i] = (float)p->norms[i];
+    p->room = arena_alloc(&p->arena, (size_t)parallel_threads() * sizeof *p->room);
+    if (!p->room) return ERR_NOMEM;
+    for (int i = 0; i < parallel_threads(); i++)
+        if (!room_make(p, &p->room[i])) return ERR_NOMEM;
     return OK;
 }
 
@@ -246,9 +352,7 @@ static enum code pass_run(struct pass *p, struct err *e)
     else if (p->n_groups)
         parallel_for((long)((p->n_groups + p->groups_per_tile - 1) / p->groups_per_tile), pass_tile,
                      p);
-    free(p->scratch);
-    free(p->v);
-    free(p->group_begin);
+    arena_fini(&p->arena);
     return rc;
 }
 

@@ -26,27 +26,49 @@ struct run {
 typedef enum code kernel_fn(const struct run *run, struct err *e);
 
 /* Which of n scores |w[i]| v[i % cols] are the k largest, ties to the smaller index (neurons/score.h). Exact: the answer is
- * the same on every machine. No operator of a graph, but a loop that is worth a machine's own instructions. */
-struct selection_hint {
-    float at, off;                      /* the threshold is near `at`, usually missed by at * off; 0: not known. Only speed
-                                         * depends on it. Afterwards: where it was, and what to expect next time */
+ * the same on every machine. No operator of a graph, but a loop that is worth a machine's own instructions.
+ *
+ * A row (n == cols) is found several times as fast from logarithms of both factors, and where the threshold is about. It is
+ * parted first: ones to what is among the k largest for sure, and of a few that are undecided some are, too. Who needs to
+ * know which, has them settled; for an AND over prompts that is not often so. */
+struct selection_logs {
+    const int16_t *log;                 /* [n, to a whole word of 64] */
+    int32_t top;                        /* 1024 log2 of the largest, or LOGS_NONE */
 };
+enum { LOGS_NONE = INT32_MIN, LOGS_LEAST = -16384 };
+
+/* log[i] = 1024 log2 |x[i]| - top, off by less than 1, at least LOGS_LEAST, which also fills the last word behind n. Returns
+ * top; LOGS_NONE, and no logs, where the largest is not a number of middling size. O(n). */
+typedef int32_t logs_fn(const float *x, size_t n, int16_t *log);
+
 struct selection {
     const float *w, *v;                 /* [n], [cols]; v not negative, nothing NaN */
     size_t n, cols, k;
-    int32_t *scratch;                   /* select_scratch(n) bytes, 64-aligned is faster */
-    struct selection_hint *hint;
+    float *hint;                        /* 1024 log2 of the threshold is near; afterwards: where it is. Only speed depends on it */
     uint64_t *ones;                     /* bit i of words i / 64; zero behind n */
+    int32_t *scratch;                   /* select_scratch(n) bytes, 64-aligned is faster */
+    struct selection_logs log_w, log_v; /* part_rows only */
+    uint64_t *undecided;                /* like ones; part_rows writes, settle_row reads them */
+    size_t k_undecided;                 /* so many of them belong to the k largest, or NOT_PARTED */
 };
 static inline size_t select_scratch(size_t n) { return (n + 63) / 64 * (64 * sizeof(int32_t) + sizeof(uint64_t)); }
 typedef void select_fn(const struct selection *s);
+
+/* n rows, each with a hint of its own; side by side they take less time than one by one. NOT_PARTED: it cannot, ask select.
+ * settle_row adds to the ones those of the undecided that belong there, or simply all of the k largest. */
+#define NOT_PARTED SIZE_MAX
+typedef void part_rows_fn(struct selection *const *s, size_t n);
+typedef void settle_row_fn(const struct selection *s);
 
 struct kernels {
     const char *backend;                /* "cpu", "check", "cuda" */
     kernel_fn *fn[OP_COUNT];
     /* Scratch bytes for one node; NULL slot: none anywhere. May depend on parallel_threads() (scratch per thread). */
     size_t (*workspace)(const struct graph *g, const struct node *node);
-    select_fn *select;                  /* cpu only */
+    select_fn *select;                  /* this and the next three: cpu only */
+    logs_fn *logs;
+    part_rows_fn *part_rows;
+    settle_row_fn *settle_row;
     /* Memory of the kind that this backend reads and writes. NULL: plain host memory. */
     void *(*memory_alloc)(size_t bytes);
     void (*memory_free)(void *p);

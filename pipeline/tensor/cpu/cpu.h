@@ -46,7 +46,12 @@ size_t cpu_winograd_workspace(const struct graph *g, const struct node *node);
 void *cpu_scratch(const struct run *run, size_t shared, size_t bytes);
 size_t cpu_scratch_bytes(size_t shared, size_t bytes);
 
-void cpu_select(const struct selection *s);
+/* Neuron scoring: select.c, and select_row.c. */
+select_fn cpu_select;
+part_rows_fn cpu_part_rows;
+settle_row_fn cpu_settle_row;
+logs_fn cpu_logs;
+float cpu_log(float x); /* as logs count: 1024 log2 */
 
 /* Products. C += A B, with B packed in panels of 16 columns: panel[k][16], zeros behind the last column.
  *

@@ -45,6 +45,9 @@ const struct kernels *CPU_TABLE(void)
         .backend = "cpu",
         .workspace = workspace,
         .select = cpu_select,
+        .logs = cpu_logs,
+        .part_rows = cpu_part_rows,
+        .settle_row = cpu_settle_row,
         .fn =
             {
 #define OP(name, inputs, outputs, attr) [OP_##name] = cpu_##name,
