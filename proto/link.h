@@ -70,7 +70,7 @@ struct link_server;
 /* Where to answer, and who it is as far as the transport knows. */
 struct link_peer {
     uint8_t id[64];                   /* routing id: chosen by the peer, proves nothing */
-    uint8_t n;
+    uint8_t n;                        /* 0: the door itself (below) */
     uint8_t version;                  /* of the protocol in which it asked, for the answer; 0: not known */
     struct hash key;                  /* its public key, proved by CURVE; zero: ipc, where permissions decide */
 };
@@ -103,10 +103,12 @@ enum code link_server_send(struct link_server *s, const struct link_peer *to, co
 /* ---- a door: passes messages on for others ----
  *
  *     guest --tcp, CURVE--> door --ipc: [routing id of the guest][its key, 32 bytes][message]--> coordinator
+ *                                <--ipc: [routing id of the guest][message]--
  *
  * A door has two servers: one that is bound for its guests, one that is connected to a place with .relayed set, where the coordinator
  * serves. link_server_take and link_server_pass move bytes from one to the other with the peer unchanged; at the far end
- * link_server_receive yields the guest as peer. With key zero the door speaks for itself. */
+ * link_server_receive yields the guest as peer. With an empty routing id, which no guest can have, and key zero the door speaks for
+ * itself. */
 enum code link_relay(struct link_server **s, const char *endpoint, struct err *e);
 
 /* The next message as bytes in the arena; the caller looks at them (proto_decode) and answers. ERR_AGAIN, ERR_PROTOCOL as above. */

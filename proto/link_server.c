@@ -5,7 +5,8 @@
  *     plain       [route][message]                    no key: the permissions of an ipc socket
  *     keyed       [route][message]                    the key is CURVE's
  *     relayed     [door][route][key][message]         one door speaks for its guests; its own routing id is always "door"
- *     relay       [route][key][message]               the door's end of it, a DEALER
+ *                 [door][route][message]              the answer
+ *     relay                                           the door's end of it, a DEALER
  */
 #include "proto/link_socket.h"
 
@@ -199,7 +200,7 @@ enum code link_server_wait(struct link_server *const *s, int n, int timeout_ms, 
 /* How many frames come before the message. */
 static size_t envelope(const struct link_server *s)
 {
-    return s->manner <= KEYED ? 1 : s->manner == RELAYED ? 3 : 2;
+    return s->manner == RELAYED ? 3 : 1;
 }
 
 /* The peer out of the frames before the message. */
@@ -210,16 +211,18 @@ static enum code read_peer(struct link_server *s, struct frames *f, struct link_
 
     if (f->n < envelope(s) + 1) return err_set(e, ERR_PROTOCOL, "a message without contents");
     struct slice id = frames_bytes(f, at);
-    if (id.n == 0 || id.n > sizeof from->id)
+    if ((id.n == 0 && s->manner <= KEYED) || id.n > sizeof from->id)
         return err_set(e, ERR_PROTOCOL, "a message with a routing id of %zu bytes", id.n);
     if (s->manner == KEYED) {
         from->key = frames_key(f, 1);
         if (hash_is_zero(from->key)) return err_set(e, ERR_DENIED, "a message without a key");
-    } else if (s->manner != PLAIN) {
+    } else if (s->manner == RELAYED) {
         struct slice key = frames_bytes(f, at + 1);
         if (key.n != HASH_BYTES)
             return err_set(e, ERR_PROTOCOL, "a door that passes a key of %zu bytes", key.n);
         memcpy(from->key.v, key.data, HASH_BYTES);
+        if (hash_is_zero(from->key) != (id.n == 0))
+            return err_set(e, ERR_PROTOCOL, "a door that passes a guest without a key");
     }
     memcpy(from->id, id.data, id.n);
     from->n = (uint8_t)id.n;
@@ -247,7 +250,7 @@ enum code link_server_take(struct link_server *s, struct link_peer *from, struct
     if ((rc = frames_receive(s->socket, &f, e)) == OK && (rc = read_peer(s, &f, from, e)) == OK)
         rc = frames_take(&f, envelope(s), a, bytes, e);
     frames_close(&f);
-    if (rc && rc != ERR_AGAIN && from->n && s->manner != RELAY) tell_refused(s, from, 0, e);
+    if (rc && rc != ERR_AGAIN && from->n && s->manner <= KEYED) tell_refused(s, from, 0, e);
     return rc;
 }
 
@@ -281,7 +284,7 @@ enum code link_server_pass(struct link_server *s, const struct link_peer *to, st
 {
     if ((s->manner == RELAYED && send_frame(s, DOOR, sizeof DOOR - 1, ZMQ_SNDMORE)) ||
         send_frame(s, to->id, to->n, ZMQ_SNDMORE) ||
-        (s->manner > KEYED && send_frame(s, to->key.v, HASH_BYTES, ZMQ_SNDMORE)) ||
+        (s->manner == RELAY && send_frame(s, to->key.v, HASH_BYTES, ZMQ_SNDMORE)) ||
         send_frame(s, bytes.data, bytes.n, 0))
         return link_socket_error(e, "answer");
     return OK;

@@ -11,7 +11,7 @@ enum { LIST_MS = 1000, KNOCK_MS = 100 };
 void list_ask(struct door *d)
 {
     struct message ask = {.kind = MSG_user_list, .user_list.name = ""};
-    struct link_peer self = {.id = "-", .n = 1};
+    struct link_peer self = {.n = 0};
     int64_t since = d->now_ms - d->list_ms;
 
     if (since < KNOCK_MS || (since < LIST_MS && !guests_knocked(d->guests))) return;

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TURN_MS = 100, OWN_FILES = 64 };
+enum { TURN_MS = 100, OWN_FILES = 64, LARGE_BYTES = 32 << 10 };
 
 /* clang-format off */
 static const char HELP[] =
@@ -119,6 +119,8 @@ static enum code limit(const struct options *o, struct err *e)
 
     limit_files(o->connections);
     mallopt(M_ARENA_MAX, 1); /* each one more would reserve 64 MiB of the address space */
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES); /* what a flood took goes back, and not into holes */
+    mallopt(M_TRIM_THRESHOLD, 16 * LARGE_BYTES);
     setrlimit(RLIMIT_CORE, &none);
     if (o->parent) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);

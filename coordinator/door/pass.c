@@ -111,7 +111,7 @@ static void take_from_coordinator(struct door *d, struct arena *a)
 
         if (rc == ERR_AGAIN) return;
         if (rc) continue;
-        if (hash_is_zero(to.key)) list_take(d, bytes);
+        if (to.n == 0) list_take(d, bytes);
         else if (quota_end(d->quota, &to, proto_peek(bytes.data, bytes.n).id, bytes.n, d->now_ms))
             link_server_pass(d->side[DOOR_FRONT], &to, bytes, NULL);
         arena_reset(a, mark);

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOTS = 4096, REFUSALS = 20 }; /* keys at once; refusals a second that one key is told */
+/* SLOTS: keys at once. REFUSALS: told to one key in a second. OVERHEAD: what a request costs beside its bytes, here and there. */
+enum { SLOTS = 4096, MARKS = 4096, REFUSALS = 20, OVERHEAD = 256 };
 
 /* Holds `rate` times two at most, loses what is taken, may be in debt. */
 struct bucket {
@@ -12,25 +13,29 @@ struct bucket {
     int64_t at_ms;
 };
 
-struct under_way {
-    uint64_t peer,
-        id; /* peer: a hash of its routing id; another one of the same key may be mistaken for it, at no one else's cost */
-    size_t bytes;
-    int64_t since_ms;
-};
-
 struct visitor {
     struct hash key;
     struct bucket asks, bytes, refusals;
-    struct under_way *v; /* owned, room for settings.outstanding */
-    size_t n;
+    size_t n; /* requests under way */
     int64_t seen_ms;
+};
+
+/* A request that waits for its answer, among those of its mark and, by age, among all. */
+struct under_way {
+    struct under_way *next, *older, *newer;
+    struct visitor *of; /* stays as long as it has something under way */
+    uint64_t id;
+    size_t bytes;
+    int64_t since_ms;
+    uint8_t route[sizeof((struct link_peer *)0)->id], n;
 };
 
 struct quota {
     struct quota_settings settings;
-    struct visitor *slot[SLOTS]; /* owned */
-    size_t n, bytes;             /* bytes: under way, of all */
+    struct visitor *slot[SLOTS];   /* owned */
+    struct under_way *mark[MARKS]; /* owned */
+    struct under_way *oldest, *newest;
+    size_t n, bytes; /* bytes: under way, of all */
 };
 
 /* ---- buckets ---- */
@@ -60,25 +65,12 @@ static size_t home_of(struct hash key)
     return (size_t)(h % SLOTS);
 }
 
-static void forget(struct quota *q, struct visitor *w, int64_t before_ms)
+static int is_idle(const struct visitor *w, int64_t now_ms)
 {
-    for (size_t i = 0; i < w->n;) {
-        if (w->v[i].since_ms >= before_ms) {
-            i++;
-            continue;
-        }
-        q->bytes -= w->v[i].bytes;
-        w->v[i] = w->v[--w->n];
-    }
+    return !w->n && now_ms - w->seen_ms > QUOTA_FORGET_MS;
 }
 
-static void free_visitor(struct visitor *w)
-{
-    if (w) free(w->v);
-    free(w);
-}
-
-/* Starts the table anew, without those who have nothing under way. */
+/* Starts the table anew, without those who are gone. */
 static void sweep(struct quota *q, int64_t now_ms)
 {
     struct visitor *old[SLOTS];
@@ -89,9 +81,8 @@ static void sweep(struct quota *q, int64_t now_ms)
     for (size_t i = 0; i < SLOTS; i++) {
         struct visitor *w = old[i];
         if (!w) continue;
-        forget(q, w, now_ms - QUOTA_FORGET_MS);
-        if (!w->n && now_ms - w->seen_ms > QUOTA_FORGET_MS) {
-            free_visitor(w);
+        if (is_idle(w, now_ms)) {
+            free(w);
             continue;
         }
         size_t at = home_of(w->key);
@@ -120,18 +111,65 @@ static struct visitor *visitor(struct quota *q, struct hash key, int64_t now_ms)
         find(q, key, &at);
     }
     if (!w) {
-        w = mem_alloc(1, sizeof *w);
-        if (w) w->v = mem_alloc(q->settings.outstanding, sizeof *w->v);
-        if (!w || !w->v) {
-            free_visitor(w);
-            return NULL;
-        }
+        if (!(w = mem_alloc(1, sizeof *w))) return NULL;
         w->key = key;
         q->slot[at] = w;
         q->n++;
     }
     w->seen_ms = now_ms;
     return w;
+}
+
+/* ---- what is under way ---- */
+
+static struct under_way **find_mark(struct quota *q, const struct link_peer *p, uint64_t id)
+{
+    uint64_t h = 14695981039346656037u ^ id; /* FNV-1a */
+    for (size_t i = 0; i < p->n; i++) h = (h ^ p->id[i]) * 1099511628211u;
+    struct under_way **at = &q->mark[(h ^ h >> 32) % MARKS];
+
+    while (*at && !((*at)->id == id && (*at)->n == p->n && !memcmp((*at)->route, p->id, p->n)))
+        at = &(*at)->next;
+    return at;
+}
+
+static void take_out(struct quota *q, struct under_way **at)
+{
+    struct under_way *u = *at;
+
+    *at = u->next;
+    *(u->older ? &u->older->newer : &q->oldest) = u->newer;
+    *(u->newer ? &u->newer->older : &q->newest) = u->older;
+    u->of->n--;
+    q->bytes -= u->bytes;
+    free(u);
+}
+
+static void forget(struct quota *q, int64_t now_ms)
+{
+    while (q->oldest && now_ms - q->oldest->since_ms > QUOTA_FORGET_MS) {
+        struct link_peer p = {.n = q->oldest->n};
+        memcpy(p.id, q->oldest->route, p.n);
+        take_out(q, find_mark(q, &p, q->oldest->id));
+    }
+}
+
+static int put_in(struct quota *q, struct under_way **at, const struct link_peer *p,
+                  const struct under_way *what)
+{
+    struct under_way *u = mem_alloc(1, sizeof *u);
+
+    if (!u) return 0;
+    *u = *what;
+    u->n = p->n;
+    memcpy(u->route, p->id, p->n);
+    u->older = q->newest;
+    *(q->newest ? &q->newest->newer : &q->oldest) = u;
+    q->newest = u;
+    *at = u;
+    u->of->n++;
+    q->bytes += u->bytes;
+    return 1;
 }
 
 /* ---- */
@@ -145,7 +183,12 @@ struct quota *quota_make(const struct quota_settings *s)
 
 void quota_free(struct quota *q)
 {
-    for (size_t i = 0; q && i < SLOTS; i++) free_visitor(q->slot[i]);
+    if (!q) return;
+    for (struct under_way *u = q->oldest, *newer; u; u = newer) {
+        newer = u->newer;
+        free(u);
+    }
+    for (size_t i = 0; i < SLOTS; i++) free(q->slot[i]);
     free(q);
 }
 
@@ -165,52 +208,32 @@ enum quota_verdict quota_ask(struct quota *q, struct hash key, int64_t now_ms)
     return QUOTA_PASS;
 }
 
-static uint64_t hash_of_peer(const struct link_peer *p)
-{
-    uint64_t h = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < p->n; i++) h = (h ^ p->id[i]) * 1099511628211u;
-    return h;
-}
-
-static struct under_way *same_request(struct visitor *w, uint64_t peer, uint64_t id)
-{
-    for (size_t i = 0; i < w->n; i++)
-        if (w->v[i].peer == peer && w->v[i].id == id) return &w->v[i];
-    return NULL;
-}
-
 enum quota_verdict quota_begin(struct quota *q, const struct link_peer *peer, uint64_t id,
                                size_t bytes, int64_t now_ms)
 {
     struct visitor *w = visitor(q, peer->key, now_ms);
-    uint64_t hash = hash_of_peer(peer);
-    struct under_way *u;
+    struct under_way **at, new = {.of = w, .id = id, .bytes = bytes + OVERHEAD, .since_ms = now_ms};
 
     if (!w) return QUOTA_IGNORE;
-    if ((u = same_request(w, hash, id))) {
-        q->bytes -= u->bytes;
-    } else {
-        forget(q, w, now_ms - QUOTA_FORGET_MS);
-        if (w->n == q->settings.outstanding) return too_much(w, now_ms);
-        if (q->bytes && q->bytes + bytes > q->settings.bytes_under_way) return too_much(w, now_ms);
-        u = &w->v[w->n++];
+    forget(q, now_ms);
+    at = find_mark(q, peer, id);
+    if (*at) {
+        take_out(q, at);
+        at = find_mark(q, peer, id);
     }
-    *u = (struct under_way){hash, id, bytes, now_ms};
-    q->bytes += bytes;
-    return QUOTA_PASS;
+    if (w->n >= q->settings.outstanding) return too_much(w, now_ms);
+    if (q->bytes && q->bytes + new.bytes > q->settings.bytes_under_way) return too_much(w, now_ms);
+    return put_in(q, at, peer, &new) ? QUOTA_PASS : QUOTA_IGNORE;
 }
 
 int quota_end(struct quota *q, const struct link_peer *peer, uint64_t id, size_t bytes,
               int64_t now_ms)
 {
-    size_t at;
-    struct visitor *w = find(q, peer->key, &at);
-    struct under_way *u = w ? same_request(w, hash_of_peer(peer), id) : NULL;
+    struct under_way **at = find_mark(q, peer, id);
 
-    if (!u) return 0;
-    q->bytes -= u->bytes;
-    *u = w->v[--w->n];
-    fill(&w->bytes, q->settings.bytes_per_second, now_ms);
-    w->bytes.level -= (double)bytes;
+    if (!*at) return 0;
+    fill(&(*at)->of->bytes, q->settings.bytes_per_second, now_ms);
+    (*at)->of->bytes.level -= (double)bytes;
+    take_out(q, at);
     return 1;
 }

@@ -7,7 +7,7 @@
  *
  * Per key: requests a second, bytes a second (of answers, which cost the door memory), requests without an answer. For all keys
  * together: bytes on the way to the coordinator, which is what a door can make the coordinator keep. A refusal costs, too, so there
- * are a few of them a second and then silence. Not thread-safe. O(1), but for requests outstanding, which are few.
+ * are a few of them a second and then silence. Not thread-safe. O(1).
  */
 #ifndef COORDINATOR_DOOR_QUOTA_H
 #define COORDINATOR_DOOR_QUOTA_H
@@ -34,7 +34,7 @@ enum quota_verdict quota_ask(struct quota *q, struct hash key, int64_t now_ms);
 /* It goes on its way. The same request again (same peer, same id) does not count twice. */
 enum quota_verdict quota_begin(struct quota *q, const struct link_peer *peer, uint64_t id, size_t bytes, int64_t now_ms);
 
-/* Its answer of so many bytes has come. 0: no such request is outstanding. */
+/* Its answer of so many bytes has come; the key of the peer is not looked at. 0: no such request is outstanding. */
 int quota_end(struct quota *q, const struct link_peer *peer, uint64_t id, size_t bytes, int64_t now_ms);
 
 /* Requests that were never answered (the coordinator restarted) count for so long. */

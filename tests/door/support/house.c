@@ -1,5 +1,7 @@
 #include "tests/door/support/house.h"
 
+#include "proto/link.h"
+
 #include "tests/tap.h"
 
 #include <fcntl.h>
