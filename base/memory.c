@@ -45,6 +45,14 @@ void memory_peak_reset(void)
     fclose(f);
 }
 
+size_t memory_shared(void)
+{
+    size_t file = 0, shmem = 0;
+    number_in("/proc/self/status", "RssFile:", &file);
+    number_in("/proc/self/status", "RssShmem:", &shmem);
+    return (file + shmem) * 1024;
+}
+
 static void lower(struct memory_limit *l, size_t bytes, const char *what)
 {
     if (bytes < l->bytes) *l = (struct memory_limit){bytes, what};
@@ -125,7 +133,7 @@ static int is_process(const char *pid, const char *program, const char *argument
 
 size_t memory_held(const char *program, const char *argument)
 {
-    size_t sum = 0, kib;
+    size_t sum = 0, shared = 0, kib;
     DIR *d = opendir("/proc");
     for (struct dirent *p; d && (p = readdir(d));) {
         char path[PATH_MAX];
@@ -133,7 +141,8 @@ size_t memory_held(const char *program, const char *argument)
         if (!is_process(p->d_name, program, argument)) continue;
         snprintf(path, sizeof path, "/proc/%.20s/status", p->d_name);
         if (number_in(path, "RssAnon:", &kib)) sum += kib * 1024;
+        if (number_in(path, "RssShmem:", &kib) && kib * 1024 > shared) shared = kib * 1024;
     }
     if (d) closedir(d);
-    return sum;
+    return sum + shared;
 }

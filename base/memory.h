@@ -15,6 +15,8 @@
  * kernel does not let it be reset. */
 size_t memory_peak(void);
 void memory_peak_reset(void);
+/* Of what is resident now: bytes that other processes may have in their memory, too, without a copy (files, shared memory). */
+size_t memory_shared(void);
 
 struct memory_limit {
     size_t bytes;                      /* SIZE_MAX: nothing says */
@@ -24,8 +26,8 @@ struct memory_limit memory_free(void);
 /* The same from another tree of files, for tests: "" is the real one. */
 struct memory_limit memory_free_at(const char *root);
 
-/* Bytes that belong to the processes alone whose command line begins with a program of this name and has this argument; what they
- * would give back. Other users' are not seen. */
+/* Bytes that would come back if the processes ended whose command line begins with a program of this name and has this argument: what
+ * belongs to each alone, and once what they share that is no file. Other users' are not seen. */
 size_t memory_held(const char *program, const char *argument);
 
 #endif

@@ -132,17 +132,18 @@ static json_t *stage_json(const struct stage_row *s)
                      report ? report : json_null(), "outputs", hashes_json(&s->outputs));
 }
 
-/* "  71.6 MiB a rank, arenas 2.1 MiB" of a stage that has run; "" where its report does not say. */
-static const char *memory_of(const struct stage_row *s, char out[96])
+/* "  63.9 MiB a rank, 75.4 MiB a host, arenas 4.7 MiB" of a stage that has run; "" where its report does not say. */
+static const char *memory_of(const struct stage_row *s, char out[128])
 {
-    char rank[32], arena[32];
+    static const char *const key[] = {"rank", "host", "arena"};
+    char size[3][32];
     json_t *report = *s->report ? json_loads(s->report, 0, NULL) : NULL;
     const json_t *memory = json_object_get(report, "memory");
-    json_int_t bytes = json_integer_value(json_object_get(memory, "rank"));
+    for (int i = 0; i < 3; i++)
+        cli_size((uint64_t)json_integer_value(json_object_get(memory, key[i])), size[i]);
     out[0] = '\0';
-    if (bytes > 0)
-        snprintf(out, 96, "  %s a rank, arenas %s", cli_size((uint64_t)bytes, rank),
-                 cli_size((uint64_t)json_integer_value(json_object_get(memory, "arena")), arena));
+    if (json_integer_value(json_object_get(memory, "rank")) > 0)
+        snprintf(out, 128, "  %s a rank, %s a host, arenas %s", size[0], size[1], size[2]);
     json_decref(report);
     return out;
 }
@@ -161,7 +162,7 @@ static int show_job(uint64_t job, struct arena *a)
         json_object_set_new(root, "stages", stages);
         return cli_print(root);
     }
-    char when[32], took[32], memory[96];
+    char when[32], took[32], memory[128];
     printf("job %" PRIu64 "  %s  %s  lineage %s%s%s\nsubmitted %s by %s\n", r->job,
            proto_job_kind(r->kind), proto_job_state(r->state), r->lineage,
            *r->token ? "  token " : "", r->token, date(r->submitted_ms, when), r->owner);

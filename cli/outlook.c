@@ -328,12 +328,11 @@ enum code outlook_fits(struct outlook *o, struct err *e)
     if (forecast_host(f, s) <= o->limit.bytes) return disk_fits(o, e);
     ways(o, &t);
     err_set(e, ERR_NOMEM,
-            "stage %s of %s needs %s of memory (%d rank%s of %s, and %s of weights that they "
-            "share); %s %s%s",
+            "stage %s of %s needs %s of memory (%d rank%s of %s, and %s that they share); "
+            "%s %s%s",
             s->name, o->task.token, cli_size(forecast_host(f, s), need), f->ranks,
-            f->ranks == 1 ? "" : "s", cli_size(forecast_rank(f, s) - f->shared, own),
-            cli_size(f->shared, shared), cli_size(o->limit.bytes, limit), o->limit.what,
-            t.s ? t.s : "");
+            f->ranks == 1 ? "" : "s", cli_size(s->own, own), cli_size(f->shared, shared),
+            cli_size(o->limit.bytes, limit), o->limit.what, t.s ? t.s : "");
     text_fini(&t);
     return ERR_NOMEM;
 }

@@ -108,11 +108,10 @@ static void print_memory(struct outlook *o)
     const struct forecast *f = &o->forecast;
     const struct forecast_stage *s = forecast_widest(f);
     char need[32], own[32], shared[32], limit[32];
-    printf(
-        "memory    %s for stage %s: %d rank%s of %s, and %s of weights that ranks share; %s %s\n",
-        cli_size(forecast_host(f, s), need), s->name, f->ranks, f->ranks == 1 ? "" : "s",
-        cli_size(forecast_rank(f, s) - f->shared, own), cli_size(f->shared, shared),
-        cli_size(o->limit.bytes, limit), o->limit.what);
+    printf("memory    %s for stage %s: %d rank%s of %s, and %s that ranks share; %s %s\n",
+           cli_size(forecast_host(f, s), need), s->name, f->ranks, f->ranks == 1 ? "" : "s",
+           cli_size(s->own, own), cli_size(f->shared, shared), cli_size(o->limit.bytes, limit),
+           o->limit.what);
     struct forecast kept;
     if (!f->recompute ||
         outlook_again(o, RECOMPUTE_NEVER, f->ranks, o->task.instance.side, &kept, NULL))
@@ -176,11 +175,12 @@ static json_t *stages_json(const struct forecast *f)
         const struct forecast_stage *s = &f->stage[i];
         if (!s->wanted) continue;
         json_array_append_new(
-            list, json_pack("{s:s,s:I,s:s,s:f,s:f,s:I,s:I,s:I,s:I}", "stage", s->name, "count",
-                            (json_int_t)s->count, "what", s->what, "seconds_low",
-                            QUICK * s->seconds, "seconds_high", SLOW * s->seconds, "arena",
-                            (json_int_t)s->arena, "own", (json_int_t)s->own, "shared",
-                            (json_int_t)s->shared, "rank", (json_int_t)forecast_rank(f, s)));
+            list,
+            json_pack("{s:s,s:I,s:s,s:f,s:f,s:I,s:I,s:I,s:I,s:I}", "stage", s->name, "count",
+                      (json_int_t)s->count, "what", s->what, "seconds_low", QUICK * s->seconds,
+                      "seconds_high", SLOW * s->seconds, "arena", (json_int_t)s->arena, "own",
+                      (json_int_t)s->own, "shared", (json_int_t)s->shared, "rank",
+                      (json_int_t)forecast_rank(f, s), "host", (json_int_t)forecast_host(f, s)));
     }
     return list;
 }

@@ -144,15 +144,17 @@ void comm_mpi_finish(struct collectives *c)
     MPI_Finalize();
 }
 
-int comm_mpi_ranks_here(void)
+struct comm_mpi_here comm_mpi_here(void)
 {
-    MPI_Comm here;
-    int n = 1;
-    if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here))
-        return 1;
-    MPI_Comm_size(here, &n);
-    MPI_Comm_free(&here);
-    return n;
+    struct comm_mpi_here here = {.ranks = 1};
+    MPI_Comm comm;
+    MPI_Comm_rank(MPI_COMM_WORLD, &here.lowest);
+    if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &comm))
+        return here;
+    MPI_Comm_size(comm, &here.ranks);
+    MPI_Bcast(&here.lowest, 1, MPI_INT, 0, comm); /* equal keys: in the order of the group */
+    MPI_Comm_free(&comm);
+    return here;
 }
 
 void comm_mpi_abort(int status)

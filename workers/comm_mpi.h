@@ -15,8 +15,11 @@
 enum code comm_mpi_start(int *argc, char ***argv, struct collectives *out, struct err *e);
 void comm_mpi_finish(struct collectives *c);
 
-/* Ranks of this group on this host: what its cores are shared by. */
-int comm_mpi_ranks_here(void);
+/* The ranks of this group on this host, which share its cores and memory. Asked of all ranks together. */
+struct comm_mpi_here {
+    int ranks, lowest;                /* their number; the lowest of them */
+};
+struct comm_mpi_here comm_mpi_here(void);
 
 /* Ends all ranks of the group at once, with this exit status. Does not return. */
 void comm_mpi_abort(int status);

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "pipeline/data/calibration.h"
 #include "pipeline/data/image.h"
+#include "workers/shelf_host.h"
 #include "workers/stage.h"
 
 #include <stdio.h>
@@ -35,10 +36,11 @@ enum code group_open(struct group *g, const char *home, struct collectives *rank
 
 static void drop_model(struct group *g)
 {
+    if (g->w0) g->shelf.put(&g->shelf, g->w0);
     base_model_close(g->model);
     clip_model_close(g->clip);
+    shelf_host_close(&g->shelf);
     prompts_fini(&g->calibration);
-    free(g->w0);
     free(g->model_path);
     g->model = NULL;
     g->clip = NULL;
@@ -53,7 +55,7 @@ void group_close(struct group *g)
     *g = (struct group){0};
 }
 
-static enum code load_model(struct group *g, const char *path, struct hash expected, struct err *e)
+static enum code open_model(struct group *g, const char *path, struct hash expected, struct err *e)
 {
     char want[HASH_TEXT], have[HASH_TEXT];
     enum code rc = base_model_open(&g->model, path, e);
@@ -63,12 +65,32 @@ static enum code load_model(struct group *g, const char *path, struct hash expec
                        "base model %s has changed: it is %.12s now, its lineage was made on %.12s",
                        path, hash_text(g->model->hash, have), hash_text(expected, want));
     g->model_path = mem_alloc(strlen(path) + 1, 1);
-    g->w0 = mem_alloc(g->model->kv.n_weights + 1, sizeof(float));
-    if (!g->model_path || !g->w0)
-        return err_set(e, ERR_NOMEM, "out of memory for base model %s", path);
+    if (!g->model_path) return err_set(e, ERR_NOMEM, "out of memory for base model %s", path);
     memcpy(g->model_path, path, strlen(path));
-    rc = kv_read(&g->model->kv, g->model->unet_weights, g->w0, e);
-    return rc ? rc : calibration_read(path, &g->calibration, e);
+    return calibration_read(path, &g->calibration, e);
+}
+
+static enum code make_w0(void *self, void *memory, struct err *e)
+{
+    const struct base_model *m = self;
+    return kv_read(&m->kv, m->unet_weights, memory, e);
+}
+
+/* Every rank has the same model now, so the same numbers name the same bytes. */
+static enum code shelve_model(struct group *g, struct err *e)
+{
+    struct shelf_item w0 = {.number = SHELF_W0,
+                            .bytes = g->model->kv.n_weights * sizeof *g->w0,
+                            .make = make_w0,
+                            .self = g->model};
+    struct shelf_host_where where = {g->ranks_here, g->lowest_here};
+    const void *made = NULL;
+    enum code rc = shelf_host_open(&g->shelf, SHELF_NUMBERS, where, g->ranks, e);
+    if (rc) return rc;
+    base_model_shelve(g->model, &g->shelf);
+    rc = g->shelf.get(&g->shelf, &w0, &made, e);
+    g->w0 = made;
+    return collectives_agree(g->ranks, rc, e);
 }
 
 static enum code hold_model(struct group *g, const struct msg_stage *s, struct err *e)
@@ -77,7 +99,8 @@ static enum code hold_model(struct group *g, const struct msg_stage *s, struct e
         !strcmp(g->model_path, s->base_path))
         return OK;
     drop_model(g);
-    enum code rc = collectives_agree(g->ranks, load_model(g, s->base_path, s->base_hash, e), e);
+    enum code rc = collectives_agree(g->ranks, open_model(g, s->base_path, s->base_hash, e), e);
+    if (!rc) rc = shelve_model(g, e);
     if (rc) drop_model(g);
     return rc;
 }
@@ -87,23 +110,52 @@ static stage_fn *const RUNNER[STAGE_KINDS] = {
     [STAGE_SAMPLE] = stage_sample, [STAGE_EVALUATE] = stage_evaluate,
 };
 
-/* The largest of all ranks, into the report's object. */
+/* What one rank took. */
+struct taken {
+    uint64_t arena, rank,
+        shared;      /* the most of the stage; of rank what others have, too, as it is now */
+    uint64_t lowest; /* stands for the host */
+};
+
+/* All ranks of the host of rank r. */
+static uint64_t taken_by_host(const struct taken *all, size_t n, size_t r)
+{
+    uint64_t own = 0, shared = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (all[i].lowest != all[r].lowest) continue;
+        own += all[i].rank > all[i].shared ? all[i].rank - all[i].shared : 0;
+        if (all[i].shared > shared) shared = all[i].shared;
+    }
+    return own + shared;
+}
+
+static void at_least(uint64_t *top, uint64_t value)
+{
+    if (value > *top) *top = value;
+}
+
+/* The most of all ranks and hosts, into the report's object. */
 static enum code report_memory(struct group *g, struct text *report, struct err *e)
 {
-    uint64_t mine[2] = {exec_arenas_most(), memory_peak()}, top[2] = {0};
+    struct taken mine = {exec_arenas_most(), memory_peak(), memory_shared(),
+                         (uint64_t)g->lowest_here};
+    uint64_t arena = 0, rank = 0, host = 0;
     size_t size = (size_t)g->ranks->size;
-    uint64_t *all = mem_alloc(size, sizeof mine);
+    struct taken *all = mem_alloc(size, sizeof mine);
     enum code rc = collectives_agree(
         g->ranks, all ? OK : err_set(e, ERR_NOMEM, "out of memory for a report"), e);
-    if (!rc) rc = g->ranks->gather(g->ranks, mine, sizeof mine, all, e);
-    for (size_t i = 0; !rc && i < 2 * size; i++)
-        if (all[i] > top[i % 2]) top[i % 2] = all[i];
+    if (!rc) rc = g->ranks->gather(g->ranks, &mine, sizeof mine, all, e);
+    for (size_t i = 0; !rc && i < size; i++) {
+        at_least(&arena, all[i].arena);
+        at_least(&rank, all[i].rank);
+        at_least(&host, taken_by_host(all, size, i));
+    }
     free(all);
     if (rc || report->n < 2 || report->s[report->n - 1] != '}') return rc;
     report->n--; /* before its closing brace */
-    text_printf(report, "%s\"memory\":{\"arena\":%llu,\"rank\":%llu}}",
-                report->s[report->n - 1] == '{' ? "" : ",", (unsigned long long)top[0],
-                (unsigned long long)top[1]);
+    text_printf(report, "%s\"memory\":{\"arena\":%llu,\"rank\":%llu,\"host\":%llu}}",
+                report->s[report->n - 1] == '{' ? "" : ",", (unsigned long long)arena,
+                (unsigned long long)rank, (unsigned long long)host);
     return OK;
 }
 
@@ -140,6 +192,7 @@ enum code group_clip(struct group *g, struct err *e)
     if (g->clip) return OK;
     enum code rc = base_model_clip_path(g->model_path, path, sizeof path, e);
     if (!rc) rc = clip_model_open(&g->clip, elsewhere ? elsewhere : path, e);
+    if (!rc) clip_model_shelve(g->clip, &g->shelf);
     return rc ? err_context(e, "evaluation needs a CLIP model (set ENGRAM_CLIP to its directory)")
               : OK;
 }

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/collectives.h"
 #include "base/objects.h"
+#include "base/shelf.h"
 #include "base/text.h"
 #include "pipeline/data/concept.h"
 #include "pipeline/method/method.h"
@@ -25,10 +26,12 @@ struct group {
     const char *home;                      /* borrowed */
     struct objects *objects;
     int ranks_here;                        /* that share this host's memory; 0: nobody said, and memory is not looked at */
+    int lowest_here;                       /* of them */
     const struct kernels *kernels;
     struct base_model *model;              /* the one base model it holds; NULL: none yet */
     char *model_path;
-    float *w0;                             /* its K/V vector */
+    struct shelf shelf;                    /* where what was made of its weights lies: once for all ranks here */
+    const float *w0;                       /* on it: the K/V vector */
     struct prompts calibration;            /* of that model */
     struct clip_model *clip;               /* for evaluate; NULL: none yet */
     /* Rank 0's heartbeat; NULL elsewhere. Nonzero: stop. */
@@ -46,8 +49,9 @@ struct outcome {
 enum code group_open(struct group *g, const char *home, struct collectives *ranks, struct err *e);
 void group_close(struct group *g);
 
-/* Loads the stage's base model unless it is held already, then runs the stage. Same code on every rank. The report gets what it took,
- * of the rank that took most: "memory": {"arena": bytes of all arenas at once, "rank": bytes resident}. */
+/* Loads the stage's base model unless it is held already, then runs the stage. Same code on every rank. The report gets what it took:
+ * "memory": {"arena": bytes of all arenas at once, "rank": bytes resident, both of the rank that took most, "host": of all ranks of the
+ * host that took most, what they share counted once}. */
 enum code group_run(struct group *g, const struct msg_stage *s, struct arena *a, struct outcome *out, struct err *e);
 
 /* ---- for stage runners ---- */

@@ -123,10 +123,12 @@ static enum code serve(const struct options *o, struct collectives *c, struct er
     struct group g;
     struct link *link = NULL;
     struct msg_worker_hello hello;
-    int cores = (int)sysconf(_SC_NPROCESSORS_ONLN), share = cores / comm_mpi_ranks_here();
+    struct comm_mpi_here here = comm_mpi_here();
+    int cores = (int)sysconf(_SC_NPROCESSORS_ONLN), share = cores / here.ranks;
     parallel_start(o->threads > 0 ? o->threads : share > 0 ? share : 1);
     enum code rc = collectives_agree(c, group_open(&g, o->home, c, e), e);
-    g.ranks_here = comm_mpi_ranks_here();
+    g.ranks_here = here.ranks;
+    g.lowest_here = here.lowest;
     if (!rc && c->rank == 0) {
         rc = hello_make(o, c, &hello, e);
         struct link_options l = {

@@ -27,9 +27,19 @@ static size_t square(const struct forecasting *x)
     return (size_t)x->side * (size_t)x->side;
 }
 
+static int fewer(int a, int b)
+{
+    return a < b ? a : b;
+}
+
 static int share(int n, int ranks)
 {
     return (n + ranks - 1) / ranks;
+}
+
+static size_t weights_bytes(struct weights_use u)
+{
+    return u.mapped + u.converted;
 }
 
 /* What every stage has once its graphs are built: own arrays at the peak come on top. */
@@ -37,19 +47,14 @@ static void finish(struct forecasting *x, struct forecast_stage *s, size_t arena
 {
     const struct base_model *m = x->task->model;
     const struct evaluate_task *v = x->t->evaluate;
-    struct weights_use use = base_model_use(m);
     s->arena = arena;
-    s->shared = use.mapped;
-    s->held = use.own;
-    if (s == &x->f->stage[FORECAST_EVALUATE] && v) {
-        use = weights_use(v->clip->weights);
-        s->shared += use.mapped;
-        s->held += use.own;
-    }
-    s->own =
-        FORECAST_RANK_BYTES + x->t->opened + s->held + m->kv.n_weights * sizeof(float) + arrays;
-    x->f->held = s->held;
+    s->own = FORECAST_RANK_BYTES + x->t->opened + arrays;
+    s->shared =
+        FORECAST_PROGRAM_BYTES + m->kv.n_weights * sizeof(float) + weights_bytes(base_model_use(m));
+    if (s == &x->f->stage[FORECAST_EVALUATE] && v)
+        s->shared += weights_bytes(weights_use(v->clip->weights));
     x->f->shared = s->shared;
+    if (!s->busy) s->busy = x->ranks;
 }
 
 /* prior.c: the sampler and this rank's pictures; then its pictures, everybody's, and all in order; then those as a file. */
@@ -69,6 +74,7 @@ static enum code prior(struct forecasting *x, struct forecast_stage *s, struct e
     s->what = "class images";
     s->seconds = mine * c.seconds;
     x->f->disk.class_images = (size_t)count * picture;
+    s->busy = fewer(count, x->ranks);
     finish(x, s, c.arena, most(draw, gather));
     return OK;
 }
@@ -148,6 +154,7 @@ static enum code sample(struct forecasting *x, struct forecast_stage *s, struct 
     s->count = x->t->previews;
     s->what = "pictures";
     s->seconds = share(x->t->previews, x->ranks) * c.seconds;
+    s->busy = fewer(x->t->previews, x->ranks);
     x->f->disk.pictures += (size_t)x->t->previews * 3 * square(x);
     finish(x, s, c.arena,
            x->lineage + mask_bytes(x) + c.arena +
@@ -198,12 +205,12 @@ enum code forecast_make(struct forecast *f, const struct forecast_task *t, struc
 
 size_t forecast_rank(const struct forecast *f, const struct forecast_stage *s)
 {
-    return f->shared + s->own + f->held - s->held;
+    return f->shared + s->own;
 }
 
 size_t forecast_host(const struct forecast *f, const struct forecast_stage *s)
 {
-    return f->shared + (size_t)f->ranks * (forecast_rank(f, s) - f->shared);
+    return f->shared + (size_t)f->ranks * s->own - (size_t)(f->ranks - s->busy) * s->arena;
 }
 
 const struct forecast_stage *forecast_widest(const struct forecast *f)

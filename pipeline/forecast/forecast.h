@@ -17,9 +17,10 @@
 #include "pipeline/method/method.h"
 #include "pipeline/tensor/cost.h"
 
-/* A rank before it holds a model: program, libraries, MPI's own buffers. Measured (docs/plan.md); the one number here that another
- * machine may change. */
-#define FORECAST_RANK_BYTES ((size_t)23 << 20)
+/* A rank before it holds a model: its heap and MPI's own buffers; program and libraries, which all ranks of a host share. Measured
+ * (docs/plan.md); the two numbers here that another machine may change. */
+#define FORECAST_RANK_BYTES ((size_t)4 << 20)
+#define FORECAST_PROGRAM_BYTES ((size_t)19 << 20)
 
 enum forecast_stages { FORECAST_PRIOR, FORECAST_SCORE, FORECAST_TRAIN, FORECAST_SAMPLE, FORECAST_EVALUATE, FORECAST_STAGES };
 struct forecast_stage {
@@ -28,9 +29,10 @@ struct forecast_stage {
     int64_t count;                     /* 200 ... */
     const char *what;                  /* ... "class images", of all ranks */
     size_t arena;                      /* bytes of one rank's arenas, the most that are there at once */
-    size_t own;                        /* bytes that each rank has alone: arenas, converted weights, arrays, FORECAST_RANK_BYTES */
-    size_t held;                       /* of them converted weights: they stay until another base model comes */
-    size_t shared;                     /* bytes of mapped files, once for all ranks of a host */
+    size_t own;                        /* bytes that each rank has alone: arenas, arrays, FORECAST_RANK_BYTES */
+    size_t shared;                     /* once for all ranks of a host: mapped files, converted weights, W0, FORECAST_PROGRAM_BYTES.
+                                        * They stay until another base model comes */
+    int busy;                          /* ranks that get something to do; the others never touch their arenas */
     double seconds;                    /* 0 without a pace */
 };
 struct forecast_disk {                 /* bytes */
@@ -43,7 +45,7 @@ struct forecast {
     struct forecast_disk disk;
     int ranks;
     int recompute;                     /* what train.recompute comes to */
-    size_t held, shared;               /* after the last stage: what the next job's first stage finds */
+    size_t shared;                     /* after the last stage: what the next job's first stage finds */
 };
 
 struct forecast_task {
@@ -58,8 +60,8 @@ struct forecast_task {
 /* pace: NULL, or seconds are estimated. Milliseconds without a pace, a second or two with one. */
 enum code forecast_make(struct forecast *f, const struct forecast_task *t, struct pace *pace, struct err *e);
 
-/* Bytes of one rank in a stage, files included, when its group has run a job before; of all ranks of one host; and the stage that needs
- * most. A group's first job has own + shared, which is less in all stages but the last. */
+/* Bytes of one rank in a stage, what it shares included, when its group has run a job before; of all ranks of one host; and the stage
+ * that needs most. A group's first job has own + shared, which is less in all stages but the last. */
 size_t forecast_rank(const struct forecast *f, const struct forecast_stage *s);
 size_t forecast_host(const struct forecast *f, const struct forecast_stage *s);
 const struct forecast_stage *forecast_widest(const struct forecast *f);

@@ -325,6 +325,19 @@ void base_model_close(struct base_model *m)
     free(m);
 }
 
+/* More tensors than numbers: such a component keeps its memory to itself. */
+static void shelve(struct weights *w, struct shelf *s, uint64_t first)
+{
+    if (2 * weights_count(w) <= SHELF_PART) weights_shelve(w, s, first);
+}
+
+void base_model_shelve(struct base_model *m, struct shelf *s)
+{
+    shelve(m->unet_weights, s, SHELF_UNET);
+    shelve(m->vae_weights, s, SHELF_VAE);
+    shelve(m->text_weights, s, SHELF_TEXT);
+}
+
 void base_model_sketch(struct base_model *m, int on)
 {
     weights_sketch(m->unet_weights, on);
@@ -339,7 +352,7 @@ struct weights_use base_model_use(const struct base_model *m)
     for (int i = 0; i < 3; i++) {
         struct weights_use one = weights_use(w[i]);
         all.mapped += one.mapped;
-        all.own += one.own;
+        all.converted += one.converted;
     }
     return all;
 }
@@ -372,4 +385,9 @@ void clip_model_close(struct clip_model *m)
     weights_close(m->weights);
     tokenizer_close(m->tokenizer);
     free(m);
+}
+
+void clip_model_shelve(struct clip_model *m, struct shelf *s)
+{
+    shelve(m->weights, s, SHELF_CLIP);
 }

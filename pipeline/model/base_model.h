@@ -38,6 +38,11 @@ enum code base_model_open(struct base_model **m, const char *path, struct err *e
 /* Opened, but not named: the hash is zero, and no weight is read. For plans. */
 enum code base_model_peek(struct base_model **m, const char *path, struct err *e);
 void base_model_close(struct base_model *m);
+/* Converted weights lie on *s from now on (weights_shelve), each component under numbers of its own. Before the first graph;
+ * *s must outlive m. Others may use numbers from SHELF_W0 on. */
+enum { SHELF_PART = 1 << 12, SHELF_UNET = 0, SHELF_VAE = SHELF_PART, SHELF_TEXT = 2 * SHELF_PART, SHELF_CLIP = 3 * SHELF_PART,
+       SHELF_W0 = 4 * SHELF_PART, SHELF_NUMBERS };
+void base_model_shelve(struct base_model *m, struct shelf *s);
 /* weights_sketch and weights_use (weights.h) of all three components. */
 void base_model_sketch(struct base_model *m, int on);
 struct weights_use base_model_use(const struct base_model *m);
@@ -61,6 +66,7 @@ struct clip_model {
 };
 enum code clip_model_open(struct clip_model **m, const char *dir, struct err *e);
 void clip_model_close(struct clip_model *m);
+void clip_model_shelve(struct clip_model *m, struct shelf *s);         /* as base_model_shelve */
 enum code clip_model_check(struct clip_model *m, struct err *e);       /* as base_model_check */
 
 #endif

@@ -1,7 +1,7 @@
 /* weights.c - one component's tensors under one set of names, converted on first use.
  *
  * Memory. A float32 tensor that is aligned and wanted in file layout is used where it lies in the map, so that the ranks
- * of a host share its pages. All else is converted once into memory owned here and freed by weights_close, and what it was
+ * of a host share its pages. All else is converted once onto a shelf, from where weights_close takes it, and what it was
  * converted from is given back, so that no tensor counts twice in the memory of a process.
  * A NaN or an infinity in a weight is refused on its first use: it would spread to every picture.
  * Which files there are is in weights_files.c, the two spellings of some names in weights_names.c.
@@ -12,6 +12,7 @@
 #include "pipeline/model/weights_files.h"
 #include "pipeline/model/weights_names.h"
 
+#include <assert.h>
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
@@ -23,8 +24,8 @@
 struct slot {
     const char *name; /* as look-ups know it */
     const struct stored *stored;
-    const float *flat;          /* file layout: in the map, or = own_flat; NULL before first use */
-    float *own_flat, *own_hwio; /* owned */
+    const float *flat; /* file layout: in the map, or = made_flat; NULL before first use */
+    const void *made_flat, *hwio; /* on the shelf; NULL before first use */
     int flat_wanted, hwio_wanted; /* by a graph of a sketch */
 };
 
@@ -34,8 +35,10 @@ struct weights {
     struct weights_files files;
     struct slot *slot; /* sorted by name */
     size_t n;
-    int is_bare_text; /* the file has no "text_model." level */
-    int is_sketch;    /* weights_sketch */
+    int is_bare_text;           /* the file has no "text_model." level */
+    int is_sketch;              /* weights_sketch */
+    struct shelf alone, *shelf; /* of w itself; where things lie: that, or one that was lent */
+    uint64_t first;             /* number of slot 0 there */
 };
 
 /* ---- the table ------------------------------------------------------------------------------------------------------- */
@@ -129,6 +132,8 @@ static const char *last_component(const char *dir, size_t *n)
 static enum code make(struct weights **out, const char *label, size_t n_label, struct err *e)
 {
     struct weights *w = *out = mem_alloc(1, sizeof *w);
+    if (w) w->alone = shelf_private();
+    if (w) w->shelf = &w->alone;
     if (w && (w->label = arena_printf(&w->arena, "%.*s", (int)n_label, label))) return OK;
     return err_set(e, ERR_NOMEM, "%.*s: no memory to open it", (int)n_label, label);
 }
@@ -172,12 +177,19 @@ void weights_close(struct weights *w)
 {
     if (!w) return;
     for (size_t i = 0; i < w->n; i++) {
-        free(w->slot[i].own_flat);
-        free(w->slot[i].own_hwio);
+        w->shelf->put(w->shelf, w->slot[i].made_flat);
+        w->shelf->put(w->shelf, w->slot[i].hwio);
     }
     weights_files_close(&w->files);
     arena_fini(&w->arena);
     free(w);
+}
+
+void weights_shelve(struct weights *w, struct shelf *s, uint64_t first)
+{
+    for (size_t i = 0; i < w->n; i++) assert(!w->slot[i].made_flat && !w->slot[i].hwio);
+    w->shelf = s;
+    w->first = first;
 }
 
 const struct stored *weights_find(const struct weights *w, const char *name)
@@ -299,14 +311,10 @@ static enum code convert(const struct weights *w, const struct slot *s, float *o
     return check_finite(w, s, out, e);
 }
 
-static float *float_alloc(const struct weights *w, const struct slot *s, struct err *e)
+static enum code no_memory(const struct weights *w, const struct slot *s, struct err *e)
 {
-    int64_t n = stored_count(s->stored);
-    float *p = mem_alloc((size_t)n + 1, sizeof *p);
-    if (!p)
-        err_set(e, ERR_NOMEM, "%s: no memory for %.160s (%" PRId64 " floats)", w->label, s->name,
-                n);
-    return p;
+    return err_set(e, ERR_NOMEM, "%s: no memory for %.160s (%" PRId64 " floats)", w->label, s->name,
+                   stored_count(s->stored));
 }
 
 /* Where the tensor can be read as floats without a copy; NULL: it must be converted. */
@@ -316,24 +324,47 @@ static const float *in_place(const struct stored *t)
     return (const float *)(const void *)t->data;
 }
 
-static enum code make_flat(struct weights *w, struct slot *s, struct err *e)
+/* What a shelf asks for: one tensor in one of its two layouts. */
+struct making {
+    const struct weights *w;
+    const struct slot *s;
+    int64_t O, I, K; /* of hwio */
+};
+
+/* The number tells the layouts of a tensor apart: 0 as in the file, 1 hwio. */
+static enum code get(struct making *m, int layout, shelf_make_fn *how, const void **out,
+                     struct err *e)
+{
+    const struct weights *w = m->w;
+    struct shelf_item item = {.number =
+                                  w->first + 2 * (uint64_t)(m->s - w->slot) + (uint64_t)layout,
+                              .bytes = (size_t)stored_count(m->s->stored) * sizeof(float),
+                              .make = how,
+                              .self = m};
+    enum code rc = w->shelf->get(w->shelf, &item, out, e);
+    if (!rc) release(w, m->s->stored);
+    return rc == ERR_NOMEM ? no_memory(w, m->s, e) : rc;
+}
+
+static enum code make_flat(void *self, void *memory, struct err *e)
+{
+    struct making *m = self;
+    return convert(m->w, m->s, memory, e);
+}
+
+static enum code want_flat(struct weights *w, struct slot *s, struct err *e)
 {
     enum code rc;
     const float *mapped = in_place(s->stored);
-    float *own;
     if (s->flat) return OK;
     if (mapped) {
         if ((rc = check_finite(w, s, mapped, e))) return rc;
         s->flat = mapped;
         return OK;
     }
-    if (!(own = float_alloc(w, s, e))) return ERR_NOMEM;
-    if ((rc = convert(w, s, own, e))) {
-        free(own);
-        return rc;
-    }
-    s->flat = s->own_flat = own;
-    release(w, s->stored);
+    struct making m = {.w = w, .s = s};
+    if ((rc = get(&m, 0, make_flat, &s->made_flat, e))) return rc;
+    s->flat = s->made_flat;
     return OK;
 }
 
@@ -350,30 +381,28 @@ static void permute(const float *from, float *to, int64_t O, int64_t I, int64_t 
     }
 }
 
-static enum code make_hwio(struct weights *w, struct slot *s, int64_t O, int64_t I, int64_t K,
-                           struct err *e)
+static enum code make_hwio(void *self, void *memory, struct err *e)
 {
-    enum code rc = OK;
-    const float *from = s->flat ? s->flat : in_place(s->stored);
-    float *copy = NULL, *to;
-    if (s->own_hwio) return OK;
-    if (!(to = float_alloc(w, s, e))) return ERR_NOMEM;
+    const struct making *m = self;
+    const float *from = m->s->flat ? m->s->flat : in_place(m->s->stored);
+    float *copy = NULL;
+    enum code rc;
     if (from) {
-        rc = check_finite(w, s, from, e);
+        rc = check_finite(m->w, m->s, from, e);
     } else {
-        copy = float_alloc(w, s, e);
-        from = copy;
-        rc = copy ? convert(w, s, copy, e) : ERR_NOMEM;
+        from = copy = mem_alloc((size_t)stored_count(m->s->stored) + 1, sizeof *copy);
+        rc = copy ? convert(m->w, m->s, copy, e) : no_memory(m->w, m->s, e);
     }
-    if (rc) goto free_both;
-    permute(from, to, O, I, K);
-    s->own_hwio = to;
-    to = NULL;
-    release(w, s->stored);
-free_both:
-    free(to);
+    if (!rc) permute(from, memory, m->O, m->I, m->K);
     free(copy);
     return rc;
+}
+
+static enum code want_hwio(struct weights *w, struct slot *s, int64_t O, int64_t I, int64_t K,
+                           struct err *e)
+{
+    struct making m = {.w = w, .s = s, .O = O, .I = I, .K = K};
+    return s->hwio ? OK : get(&m, 1, make_hwio, &s->hwio, e);
 }
 
 /* ---- parameters of a graph ------------------------------------------------------------------------------------------ */
@@ -416,7 +445,7 @@ static struct value param_flat(struct weights *w, struct graph *g, struct slot *
     if (!s) return VALUE_NONE;
     s->flat_wanted = 1;
     if (w->is_sketch) return graph_param(g, s->name, shape, NULL);
-    if (make_flat(w, s, &e)) return graph_fail(g, e.code, "%s", e.text);
+    if (want_flat(w, s, &e)) return graph_fail(g, e.code, "%s", e.text);
     return graph_param(g, s->name, shape, s->flat);
 }
 
@@ -456,8 +485,8 @@ struct value weights_conv(struct weights *w, struct graph *g, int64_t in, int64_
     if (!s) return VALUE_NONE;
     s->hwio_wanted = 1;
     if (w->is_sketch) return graph_param(g, s->name, SHAPE(k, k, in, out), NULL);
-    if (make_hwio(w, s, out, in, (int64_t)k * k, &e)) return graph_fail(g, e.code, "%s", e.text);
-    return graph_param(g, s->name, SHAPE(k, k, in, out), s->own_hwio);
+    if (want_hwio(w, s, out, in, (int64_t)k * k, &e)) return graph_fail(g, e.code, "%s", e.text);
+    return graph_param(g, s->name, SHAPE(k, k, in, out), s->hwio);
 }
 
 void weights_sketch(struct weights *w, int on)
@@ -472,8 +501,8 @@ struct weights_use weights_use(const struct weights *w)
         const struct slot *s = &w->slot[i];
         size_t floats = (size_t)stored_count(s->stored) * sizeof(float);
         if ((s->flat || s->flat_wanted) && in_place(s->stored)) use.mapped += s->stored->bytes;
-        if (s->own_flat || (s->flat_wanted && !in_place(s->stored))) use.own += floats;
-        if (s->own_hwio || s->hwio_wanted) use.own += floats;
+        if (s->made_flat || (s->flat_wanted && !in_place(s->stored))) use.converted += floats;
+        if (s->hwio || s->hwio_wanted) use.converted += floats;
     }
     return use;
 }
@@ -490,5 +519,5 @@ const float *weights_float(struct weights *w, const char *name, int64_t count, s
                 name, stored_count(s->stored), count);
         return NULL;
     }
-    return make_flat(w, s, e) ? NULL : s->flat;
+    return want_flat(w, s, e) ? NULL : s->flat;
 }

@@ -4,13 +4,14 @@
  *     struct value k = weights_conv(w, g, "conv_in", 4, 320, 3);           // and .bias
  *
  * A tensor is converted to float32 and to the engine's layout (convolutions [O,I,kh,kw] -> [kh,kw,I,O]) once, on first
- * use, and shared by every graph of the process. A missing tensor or a wrong shape becomes the graph's sticky error:
+ * use, and shared by every graph of the process; on a shelf that is shared, by those of other processes too. A missing tensor or a wrong shape becomes the graph's sticky error:
  * "unet: conv_in.weight is [320, 9, 3, 3], expected [320, 4, 3, 3]". Thread-compatible: build graphs from one thread.
  */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
 
 #include "base/hash.h"
+#include "base/shelf.h"
 #include "pipeline/model/safetensors.h"
 #include "pipeline/tensor/tensor.h"
 
@@ -20,6 +21,9 @@ enum code weights_open(struct weights **w, const char *dir, const char *stem, st
  * *w. label begins every message. */
 enum code weights_view(struct weights **w, const char *label, const struct stored *t, size_t n, struct err *e);
 void weights_close(struct weights *w);
+/* Where converted tensors lie from now on, under the numbers from `first` to `first` + 2 weights_count(w) - 1; without it in memory of
+ * their own. Before the first use. *s is the caller's and must outlive w. */
+void weights_shelve(struct weights *w, struct shelf *s, uint64_t first);
 /* One pass over every tensor: a NaN or an infinity, or a type that is no number, is said by name. */
 enum code weights_check(const struct weights *w, struct err *e);
 /* Of names, types, shapes and bytes; shards do not matter. Reads every byte. All zero: no memory. */
@@ -36,7 +40,7 @@ void weights_sketch(struct weights *w, int on);
 struct weights_use {
     size_t mapped;             /* bytes read where they lie in the files: shared by the ranks of a host. What was converted was
                                 * given back to the system */
-    size_t own;                /* bytes converted for the graphs built so far (of a sketch: that would be): one copy a rank */
+    size_t converted;          /* bytes converted for the graphs built so far (of a sketch: that would be): one copy a shelf */
 };
 struct weights_use weights_use(const struct weights *w);
 

@@ -134,7 +134,9 @@ int main(int argc, char **argv)
     is_str(mpi.name, "mpi", "the group's table");
     conforms(&mpi, comm_mpi_broadcast_patiently);
     order(&mpi);
-    is_int(comm_mpi_ranks_here(), mpi.size, "all ranks are on this host");
+    struct comm_mpi_here here = comm_mpi_here();
+    is_int(here.ranks, mpi.size, "all ranks are on this host");
+    is_int(here.lowest, 0, "and rank 0 is the lowest of them");
     conforms(&single, NULL);
     return ranks_done(&mpi);
 }

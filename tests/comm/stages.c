@@ -35,6 +35,7 @@ static void bench_open(struct bench *b, const char *home, struct collectives *ra
     snprintf(folder, sizeof folder, "%s/checkpoints", home);
     is_code(file_make_dirs(folder, &e), OK, &e, "a home for %s", ranks->name);
     is_code(group_open(&b->g, strdup(home), ranks, &e), OK, &e, "a group of %d", ranks->size);
+    b->g.ranks_here = ranks->size; /* the lowest is rank 0 */
     uint8_t *rgb = study_pictures(IMAGES, 96, 1);
     for (int i = 0; i < IMAGES; i++) {
         struct image im = {.rgb = rgb + (size_t)i * 96 * 96 * 3, .w = 96, .h = 96};
@@ -171,6 +172,8 @@ int main(int argc, char **argv)
     base_model_close(model);
     int n = run_job(&together, a), m = run_job(&alone, b), wrong = 0;
     is_int(n, m, "as many objects");
+    is_str(together.g.shelf.name, ranks.size > 1 ? "host" : "private", "weights of a group lie");
+    is_str(alone.g.shelf.name, "private", "and of one");
     for (int i = 0; i < n && i < m; i++) wrong += !hash_equal(a[i], b[i]);
     is_int(wrong, 0, "%d ranks give the objects of one, all %d", ranks.size, n);
     char path[500];

@@ -40,6 +40,21 @@ static void peaks(void)
     ok(memory_free().bytes > 0 && memory_free().what, "something is free here");
 }
 
+static void shared(void)
+{
+    enum { BYTES = 16 << 20 };
+    size_t before = memory_shared();
+    char *alone = malloc(BYTES),
+         *both = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    memset(alone, 1, BYTES);
+    memset(both, 1, BYTES);
+    size_t after = memory_shared();
+    ok(before > 0 && after >= before + BYTES && after < before + 2 * (size_t)BYTES,
+       "memory that others may have, too, is told from memory of our own");
+    munmap(both, BYTES);
+    free(alone);
+}
+
 static void limits(void)
 {
     snprintf(root, sizeof root, "%s/limits", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
@@ -107,6 +122,7 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "hold")) return hold();
     peaks();
+    shared();
     limits();
     held(argv[0]);
     return done_testing();

@@ -101,8 +101,71 @@ static void sketches(void)
         weights_close(w);
     }
     is_int((long long)use[0].mapped, 4 * 5, "what is read where it lies stays mapped");
-    is_int((long long)use[0].own, 4 * (36 + 36 + 5), "halves and convolutions are converted");
-    ok(use[1].own == use[0].own && use[1].mapped == use[0].mapped, "as the sketch had said");
+    is_int((long long)use[0].converted, 4 * (36 + 36 + 5), "halves and convolutions are converted");
+    ok(use[1].converted == use[0].converted && use[1].mapped == use[0].mapped,
+       "as the sketch had said");
+}
+
+/* A shelf on which everything is made once, whoever asks. */
+static struct {
+    const void *item[64];
+    int made, put;
+} kept;
+
+static enum code kept_get(struct shelf *s, const struct shelf_item *item, const void **out,
+                          struct err *why)
+{
+    const void **here = &kept.item[item->number % 64];
+    struct shelf alone = shelf_private();
+    enum code rc = OK;
+    (void)s;
+    if (!*here && !(rc = alone.get(&alone, item, here, why))) kept.made++;
+    *out = *here;
+    return rc;
+}
+
+static void kept_put(struct shelf *s, const void *data)
+{
+    (void)s;
+    kept.put += data != NULL;
+}
+
+static void shelves(void)
+{
+    uint16_t half[36] = {0x3c00, 0x4000};
+    float f[36] = {5, 6};
+    struct stored_entry entry[] = {{"c.weight", STORED_F16, 4, {2, 2, 3, 3}, half},
+                                   {"d.weight", STORED_F32, 4, {2, 2, 3, 3}, f},
+                                   {"f.weight", STORED_F32, 1, {5}, f},
+                                   {"h.weight", STORED_F16, 1, {5}, half}};
+    struct shelf shelf = {.name = "kept", .get = kept_get, .put = kept_put};
+    const float *got[2][4];
+    char *dir = folder_of("unet", STEM ".safetensors", entry, 4);
+    for (int i = 0; i < 2; i++) {
+        struct weights *w;
+        struct graph *g;
+        weights_open(&w, dir, STEM, &e);
+        weights_shelve(w, &shelf, 16);
+        graph_make(&g, &e);
+        got[i][0] = param(g, weights_conv(w, g, 2, 2, 3, "c.weight"));
+        got[i][1] = weights_float(w, "c.weight", 36, &e);
+        got[i][2] = param(g, weights_conv(w, g, 2, 2, 3, "d.weight"));
+        got[i][3] = param(g, weights_param(w, g, SHAPE(5), "h.weight"));
+        weights_param(w, g, SHAPE(5), "f.weight");
+        is_code(graph_finish(g, &e), OK, &e, "weights on a shelf");
+        is_int((long long)weights_use(w).converted, 4 * (3 * 36 + 5), "are counted as converted");
+        graph_free(g);
+        weights_close(w);
+    }
+    is_int(kept.made, 4, "each layout of each tensor is made once for two models");
+    is_int(kept.put, 8, "and put by both");
+    ok(!memcmp(got[0], got[1], sizeof got[0]), "both read the same memory");
+    ok(got[0][0] && got[0][0] != got[0][1] && got[0][1][1] == 2 && got[0][2][0] == 5 &&
+           got[0][3][0] == 1,
+       "and the layouts of a tensor do not meet");
+    ok(kept.item[16] && kept.item[17] && kept.item[19] && kept.item[22],
+       "under numbers that begin where they were told to");
+    for (int i = 0; i < 64; i++) free((void *)(uintptr_t)kept.item[i]);
 }
 
 static void large_convolutions(void)
@@ -314,6 +377,7 @@ int main(void)
 {
     layouts();
     sketches();
+    shelves();
     large_convolutions();
     refused_in_graphs();
     old_names();
