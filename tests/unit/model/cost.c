@@ -140,7 +140,7 @@ enum { CASES = sizeof cases / sizeof *cases };
 
 static size_t own(const struct bench *b)
 {
-    return base_model_use(b->m).own + weights_use(b->clip->weights).own;
+    return base_model_use(b->m).converted + weights_use(b->clip->weights).converted;
 }
 
 int main(void)
