@@ -133,7 +133,7 @@ static int is_process(const char *pid, const char *program, const char *argument
 
 size_t memory_held(const char *program, const char *argument)
 {
-    size_t sum = 0, shared = 0, kib;
+    size_t sum = 0, kib;
     DIR *d = opendir("/proc");
     for (struct dirent *p; d && (p = readdir(d));) {
         char path[PATH_MAX];
@@ -141,8 +141,9 @@ size_t memory_held(const char *program, const char *argument)
         if (!is_process(p->d_name, program, argument)) continue;
         snprintf(path, sizeof path, "/proc/%.20s/status", p->d_name);
         if (number_in(path, "RssAnon:", &kib)) sum += kib * 1024;
-        if (number_in(path, "RssShmem:", &kib) && kib * 1024 > shared) shared = kib * 1024;
+        snprintf(path, sizeof path, "/proc/%.20s/smaps_rollup", p->d_name);
+        if (number_in(path, "Pss_Shmem:", &kib)) sum += kib * 1024; /* its part of what it shares */
     }
     if (d) closedir(d);
-    return sum + shared;
+    return sum;
 }

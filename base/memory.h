@@ -27,7 +27,7 @@ struct memory_limit memory_free(void);
 struct memory_limit memory_free_at(const char *root);
 
 /* Bytes that would come back if the processes ended whose command line begins with a program of this name and has this argument: what
- * belongs to each alone, and once what they share that is no file. Other users' are not seen. */
+ * belongs to each alone, and what they share that is no file. Other users' are not seen. */
 size_t memory_held(const char *program, const char *argument);
 
 #endif

@@ -429,6 +429,7 @@ enum code evaluate_cost(const struct evaluate_task *t, struct pace *pace, struct
         const struct portrait *p = &r.g.portrait[k];
         int times = times_drawn(&r, k);
         out->pictures += times * p->n_pictures;
+        if (p->n_pictures > out->busy) out->busy = p->n_pictures;
         mine += times * gallery_share(&r.g, k);
         seen += times * gallery_share(&r.g, k) + t->concept[k].n_references / t->ranks->size + 1;
         texts += p->n_patterns;
@@ -439,6 +440,7 @@ enum code evaluate_cost(const struct evaluate_task *t, struct pace *pace, struct
         out->own = sampler_bytes(t->model, r.g.side, r.g.side, t->n) + 9 * side2 +
                    slots * S * S * 3 + S * S * 3 * sizeof(float) +
                    VIEWS * n * (slots + EVALUATE_PICTURES) * P * sizeof(float);
+    if (out->busy > t->ranks->size) out->busy = t->ranks->size;
     out->seconds = mine * picture.seconds + seen * image.seconds + texts * text.seconds;
     gallery_close(&r.g);
     return rc;

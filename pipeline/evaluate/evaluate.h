@@ -86,7 +86,7 @@ enum code evaluation_read(const char *json, size_t bytes, struct evaluation *out
 /* What an evaluation takes, for plans: models may be sketches, of the ranks only the size is looked at, nothing is read from the
  * store. */
 struct evaluate_cost {
-    int pictures;                                      /* drawn by all ranks */
+    int pictures, busy;                                /* drawn by all ranks; ranks that draw any */
     size_t arena, own;                                 /* bytes of one rank: arenas at once; arrays beside them and the lineage */
     double seconds;                                    /* of the rank that draws most */
 };

@@ -136,6 +136,7 @@ static enum code train(struct forecasting *x, struct forecast_stage *s, struct e
     s->what = "steps";
     s->seconds =
         c.pictures * c.encode.seconds + (double)t.settings.train_steps * c.samples * c.step.seconds;
+    s->busy = c.busy;
     x->f->recompute = c.recompute;
     finish(x, s, most(c.encode.arena, c.step.arena), held + most(read, most(encode, loop)));
     return OK;
@@ -170,6 +171,7 @@ static enum code evaluate(struct forecasting *x, struct forecast_stage *s, struc
     s->count = c.pictures;
     s->what = "pictures";
     s->seconds = c.seconds;
+    s->busy = c.busy;
     x->f->disk.pictures += (size_t)c.pictures * 3 * square(x);
     finish(x, s, c.arena, x->lineage + mask_bytes(x) + c.arena + c.own);
     return OK;

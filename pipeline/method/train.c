@@ -472,6 +472,7 @@ enum code train_cost(const struct task *t, size_t neurons, struct pace *pace,
     out->latents = latents_bytes(&r.instance) + latents_bytes(&r.prior);
     count_samples(&r);
     out->samples = r.slots;
+    out->busy = r.samples < t->ranks->size ? r.samples : t->ranks->size;
     out->own = own_bytes(&r);
     enum code rc = image_moments_cost(t->model, t->kernels, t->instance.side, t->instance.side,
                                       pace, &out->encode, e);

@@ -22,6 +22,7 @@ enum code train_run(const struct task *t, const struct masks *m, struct train_st
 struct train_cost {
     struct cost encode, step;          /* arena of the VAE, seconds of one picture; of the loss, seconds of one sample */
     int pictures, samples;             /* that one rank encodes; that it computes each step */
+    int busy;                          /* ranks that compute any */
     size_t latents, gathering;         /* bytes of the pictures' moments; of those of the larger set while ranks exchange them */
     size_t own;                        /* bytes of the loop beside arenas and latents: lists, gradients, Adam's state */
     int recompute;                     /* what train.recompute comes to */

@@ -16,7 +16,7 @@ prints plan-base engram plan "$home/rex" --base "$model" --config "$quick"
 is_json "plan --base" engram plan "$home/rex" --base "$model" --config "$quick"
 run engram plan "$home/rex" --base "$model" --config "$quick" --memory 70M --ranks 4
 is "$status" 4 "a plan that does not fit says so by its status"
-like "$stderr" "engram: stage evaluate of <rex> needs * MiB of memory (4 ranks of * MiB, and * that they share); 70.0 MiB given by --memory; it would fit with engram up --ranks 1 (* MiB)" "with the figures, and what would fit"
+like "$stderr" "engram: stage * of <rex> needs * MiB of memory (4 ranks of * MiB, and * that they share); 70.0 MiB given by --memory; it would fit with engram up --ranks 1 (* MiB)" "with the figures, and what would fit"
 like "$stdout" "*neurons *" "after the whole plan"
 run engram plan "$home/rex" --base "$model" --memory 8X
 like "$status $stderr" "2 engram: --memory 8X: expected a size like 8G or 512M" "a size that is none is refused"
