@@ -38,7 +38,7 @@ FOUND := $(B)/found.mk
 PKG_base := libcrypto
 PKG_proto := libzmq msgpack
 PKG_pipeline := openblas libpng libjpeg libwebp libexif yaml-0.1 jansson libpcre2-8
-PKG_coordinator := sqlite3 jansson libpcre2-8
+PKG_coordinator := sqlite3 jansson libpcre2-8 libmicrohttpd
 PKG_cli := jansson libcurl
 PKG_workers := jansson
 

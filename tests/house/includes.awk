@@ -20,7 +20,10 @@ function room_of(path) {
         split(path, part, "/")
         return part[1] "/" part[2]
     }
-    if (path ~ /^coordinator\/core\//) return "coordinator/core"
+    if (path ~ /^coordinator\/(core|web)\//) {
+        split(path, part, "/")
+        return part[1] "/" part[2]
+    }
     sub(/\/.*/, "", path)
     return path
 }
@@ -46,7 +49,8 @@ BEGIN {
     allow("pipeline/evaluate", method " pipeline/evaluate")
     allow("pipeline/exchange", model " pipeline/neurons pipeline/data pipeline/exchange")
     allow("coordinator/core", "base proto coordinator/core")
-    allow("coordinator", "base proto coordinator coordinator/core")
+    allow("coordinator/web", "base proto coordinator/web")
+    allow("coordinator", "base proto coordinator coordinator/core coordinator/web")
     allow("pipeline/forecast", pipeline " pipeline/forecast")
     allow("workers", pipeline " proto workers")
     allow("cli", pipeline " pipeline/forecast proto cli")
@@ -54,6 +58,7 @@ BEGIN {
     home("^msgpack", "^proto/")
     home("^zmq", "^proto/")
     home("^sqlite3", "^coordinator/store/")
+    home("^microhttpd", "^coordinator/web/serve\\.c$")
     home("^mpi\\.h", "^workers/comm_mpi\\.")
     home("^nccl", "^workers/comm_nccl\\.")
     home("^(cuda|cublas|cudnn|nv)", "^(pipeline/tensor/cuda/|workers/comm_nccl\\.)")

@@ -23,4 +23,6 @@ planted 'workers/rank_loop.c:1:#include <mpi.h>' 1 "mpi.h lives in comm_mpi"
 planted 'coordinator/core/fair.c:1:#include <time.h>' 1 "the core has no clock"
 planted 'coordinator/server/main.c:1:#include <time.h>' 0 "the server has"
 planted 'coordinator/server/main.c:1:#include <sqlite3.h>' 1 "sqlite3.h lives in store"
+planted 'coordinator/web/page.c:1:#include "coordinator/core/core.h"' 1 "the web knows no core"
+planted 'coordinator/server/main.c:1:#include <microhttpd.h>' 1 "microhttpd.h lives in web"
 done_testing
