@@ -6,11 +6,7 @@
  */
 #include "coordinator/core/state.h"
 
-#include "base/text.h"
-
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- memory ---- */
 
@@ -22,48 +18,44 @@ struct core *core_make(const struct core_settings *s)
     if (s) c->settings = *s;
     if (!c->settings.term_ms) c->settings.term_ms = 30000;
     if (!c->settings.poll_ms) c->settings.poll_ms = PROTO_POLL_MS;
-    if (!c->settings.loss_limit) c->settings.loss_limit = 5;
+    if (!c->settings.loss_limit) c->settings.loss_limit = 3;
     return c;
 }
 
-static void free_job(struct core_job *j)
+static void free_users(struct core *c)
 {
-    if (!j) return;
-    for (int i = 0; i < j->n_stages; i++) {
-        free(j->stages[i].line);
-        free(j->stages[i].text);
+    for (size_t i = 0; i < c->n_users; i++) {
+        free(c->users[i]->row.name);
+        free(c->users[i]->row.group);
+        free(c->users[i]);
     }
-    free(j->owner);
-    free(j->token);
-    free(j->class_word);
-    free(j);
-}
-
-static void free_lineage(struct core_lineage *l)
-{
-    if (!l) return;
-    free(l->name);
-    free(l->owner);
-    free(l->commits);
-    free(l->learns);
-    free(l);
+    free(c->users);
+    map_fini(&c->user_names);
+    map_fini(&c->user_keys);
 }
 
 void core_free(struct core *c)
 {
     if (!c) return;
-    for (size_t i = 0; i < c->n_jobs; i++) free_job(c->jobs[i]);
-    for (size_t i = 0; i < c->n_lineages; i++) free_lineage(c->lineages[i]);
-    for (size_t i = 0; i < c->n_users; i++) free(c->users[i].name);
-    free(c->jobs);
+    jobs_free_all(c);
+    for (size_t i = 0; i < c->n_lineages; i++) lineage_free(c->lineages[i]);
+    for (size_t i = 0; i < c->n_priors; i++) free(c->priors[i]);
+    for (size_t i = 0; i < c->n_drains; i++) free(c->drains[i]);
+    for (int p = 0; p < PRIORITIES; p++) free(c->heaps[p]);
+    free_users(c);
+    group_free_all(c);
     free(c->lineages);
     free(c->priors);
-    free(c->users);
-    free(c->groups);
-    free(c->dirty);
-    map_fini(&c->job_keys);
+    free(c->drains);
+    free(c->flows);
+    free(c->timers);
+    free(c->touched);
+    free(c->batch);
+    free(c->put_stages);
+    map_fini(&c->lineage_names);
     map_fini(&c->lineage_keys);
     map_fini(&c->prior_keys);
+    map_fini(&c->flow_keys);
     free(c);
 }
 
@@ -94,226 +86,57 @@ char *core_own(struct core *c, const char *s)
     return copy;
 }
 
-void core_actions_clear(struct core_actions *a)
-{
-    struct arena_mark none = {0};
-    a->n_puts = a->n_tells = 0;
-    a->failed = 0;
-    arena_reset(&a->arena, none);
-}
-
-void core_actions_fini(struct core_actions *a)
-{
-    free(a->puts);
-    free(a->tells);
-    arena_fini(&a->arena);
-    memset(a, 0, sizeof *a);
-}
-
-/* ---- tables of jobs, lineages, users ---- */
-
-struct core_job *core_find_job(struct core *c, uint64_t id)
-{
-    return id && id <= c->n_jobs ? c->jobs[id - 1] : NULL;
-}
-
-size_t core_user(struct core *c, const char *name)
-{
-    for (size_t i = 0; i < c->n_users; i++)
-        if (strcmp(c->users[i].name, name) == 0) return i;
-    if (!core_grow(c, &c->users, &c->users_room, c->n_users, sizeof *c->users)) return 0;
-    struct user u = {.name = core_own(c, name), .served = c->served};
-    if (u.name) c->users[c->n_users++] = u;
-    return c->n_users ? c->n_users - 1 : 0;
-}
-
-struct core_job *core_add_job(struct core *c, struct core_job *fresh)
-{
-    struct core_job *j = mem_alloc(1, sizeof *j);
-
-    if (j) *j = *fresh;
-    if (!j || c->broken || !core_grow(c, &c->jobs, &c->jobs_room, c->n_jobs, sizeof *c->jobs) ||
-        !map_set(&c->job_keys, j->key, c->n_jobs + 1)) {
-        c->broken = 1;
-        free_job(j);
-        return NULL;
-    }
-    c->jobs[c->n_jobs++] = j;
-    j->id = c->n_jobs;
-    if (JOB_ENDED(j->state)) return j;
-    j->live = 1;
-    j->prev_live = c->last_live;
-    *(c->last_live ? &c->last_live->next_live : &c->first_live) = j;
-    c->last_live = j;
-    return j;
-}
-
-struct core_lineage *core_add_lineage(struct core *c, struct core_lineage *fresh)
-{
-    struct core_lineage *l = mem_alloc(1, sizeof *l);
-
-    if (l) *l = *fresh;
-    if (!l || c->broken ||
-        !core_grow(c, &c->lineages, &c->lineages_room, c->n_lineages, sizeof *c->lineages) ||
-        !map_set(&c->lineage_keys, l->key, c->n_lineages + 1)) {
-        c->broken = 1;
-        free_lineage(l);
-        return NULL;
-    }
-    c->lineages[c->n_lineages++] = l;
-    l->id = c->n_lineages;
-    fair_init(c, l);
-    return l;
-}
-
-/* ---- actions ---- */
-
-static struct core_put *next_put(struct core *c)
-{
-    struct core_actions *a = c->out;
-    if (!core_grow(c, &a->puts, &a->puts_room, a->n_puts, sizeof *a->puts)) return NULL;
-    memset(&a->puts[a->n_puts], 0, sizeof *a->puts);
-    return &a->puts[a->n_puts++];
-}
-
-static struct core_tell *next_tell(struct core *c)
-{
-    struct core_actions *a = c->out;
-    if (!core_grow(c, &a->tells, &a->tells_room, a->n_tells, sizeof *a->tells)) return NULL;
-    memset(&a->tells[a->n_tells], 0, sizeof *a->tells);
-    return &a->tells[a->n_tells++];
-}
-
-void core_answer(struct core *c, struct core_address to, struct message m)
-{
-    struct core_tell *t = next_tell(c);
-    if (!t) return;
-    m.id = to.id;
-    *t = (struct core_tell){.type = TELL_ANSWER, .to = to, .answer = m};
-}
-
-static char *format_line(struct core *c, const char *fmt, va_list args)
-{
-    char line[PROTO_LINE + 1];
-    vsnprintf(line, sizeof line, fmt, args);
-    char *s = arena_strdup(&c->out->arena, proto_line(line));
-    if (!s) c->broken = 1;
-    return s;
-}
-
-void core_refuse(struct core *c, enum code code, const char *fmt, ...)
-{
-    struct message m = {.kind = MSG_refused, .refused.code = (uint64_t)code};
-    va_list args;
-    va_start(args, fmt);
-    m.refused.line = format_line(c, fmt, args);
-    va_end(args);
-    core_answer(c, c->ev->from, m);
-}
-
-void core_done(struct core *c, const char *line)
-{
-    core_answer(c, c->ev->from, (struct message){.kind = MSG_done, .done.line = line});
-}
-
-/* Event numbers rise with the clock, so that they also rise over a restart that forgot those of mere progress. */
-static uint64_t next_seq(struct core *c)
-{
-    uint64_t by_clock = (uint64_t)c->now_ms << 10;
-    c->seq = c->seq + 1 > by_clock ? c->seq + 1 : by_clock;
-    return c->seq;
-}
-
-void core_event_row(struct core *c, const struct core_job *j, enum event_type type,
-                    const struct core_stage *s, const char *fmt, ...)
-{
-    struct event_row row = {.type = (uint64_t)type, .at_ms = c->now_ms};
-    va_list args;
-
-    va_start(args, fmt);
-    row.text = format_line(c, fmt, args);
-    va_end(args);
-    row.seq = next_seq(c);
-    if (s) {
-        row.stage = (uint64_t)s->kind;
-        row.step = s->step;
-        row.of = s->of;
-    }
-    if (type == EVENT_PROGRESS) {
-        struct core_tell *t = next_tell(c);
-        if (t) *t = (struct core_tell){.type = TELL_PROGRESS, .job = j->id, .event = row};
-    } else {
-        struct core_put *p = next_put(c);
-        if (p) *p = (struct core_put){.type = PUT_EVENT, .job = j, .event = row};
-    }
-}
-
-void core_touch(struct core *c, struct core_job *j)
-{
-    if (j->dirty || !core_grow(c, &c->dirty, &c->dirty_room, c->n_dirty, sizeof(struct core_job *)))
-        return;
-    j->dirty = 1;
-    c->dirty[c->n_dirty++] = j;
-}
-
-void core_put_lineage(struct core *c, const struct core_lineage *l)
-{
-    struct core_put *p = next_put(c);
-    if (p)
-        *p = (struct core_put){
-            .type = PUT_LINEAGE, .lineage = l, .fresh = 1, .message = c->ev->message};
-}
-
-void core_put_commit(struct core *c, const struct core_lineage *l, struct core_commit commit)
-{
-    struct core_put *p = next_put(c);
-    if (p) *p = (struct core_put){.type = PUT_COMMIT, .lineage = l, .commit = commit};
-}
-
-/* Rows of jobs and stages that changed in this step, each once. The job that was submitted in it is inserted, with its
- * request; a fresh job comes before everything that refers to it. */
-static void put_changes(struct core *c)
-{
-    for (size_t i = 0; i < c->n_dirty; i++) {
-        struct core_job *j = c->dirty[i];
-        struct core_put *p = next_put(c);
-        if (!p) return;
-        *p = (struct core_put){.type = PUT_JOB,
-                               .job = j,
-                               .lineage = core_lineage(c, j->lineage),
-                               .fresh = j->dirty == 2};
-        if (p->fresh) {
-            p->message = c->ev->message;
-            p->request = c->ev->request;
-        }
-        j->dirty = 0;
-        for (int k = 0; k < j->n_stages; k++) {
-            struct core_stage *s = &j->stages[k];
-            if (!s->dirty || !(p = next_put(c))) continue;
-            *p = (struct core_put){.type = PUT_STAGE, .job = j, .stage = s, .message = s->result};
-            s->dirty = 0;
-            s->result = NULL;
-        }
-    }
-    c->n_dirty = 0;
-}
-
 /* ---- the step ---- */
 
 typedef void handler(struct core *c, const struct core_event *ev);
 
 static handler *const handlers[MSG_KINDS] = {
     [MSG_lineage_create] = submit_lineage,
-    [MSG_learn] = submit_job,
-    [MSG_sample] = submit_job,
-    [MSG_evaluate] = submit_job,
-    [MSG_cancel] = submit_cancel,
-    [MSG_stop] = submit_stop,
+    [MSG_learn] = submit_one,
+    [MSG_sample] = submit_one,
+    [MSG_evaluate] = submit_one,
+    [MSG_submit_many] = submit_many,
+    [MSG_lineage_set] = operate_lineage,
+    [MSG_cancel] = operate_cancel,
+    [MSG_retry] = operate_retry,
+    [MSG_pause] = operate_pause,
+    [MSG_drain] = operate_drain,
+    [MSG_forget] = operate_forget,
+    [MSG_user_set] = user_set,
+    [MSG_stop] = operate_stop,
     [MSG_worker_hello] = group_hello,
     [MSG_ready] = group_ready,
     [MSG_heartbeat] = group_heartbeat,
     [MSG_result] = group_result,
 };
+
+/* Who asks. 0: nobody who may (invariant 6), and they have been told. */
+static int know_asker(struct core *c, const struct core_event *ev)
+{
+    enum role role = ev->role > ROLE_USER ? ev->role : ROLE_USER;
+
+    c->asker = NULL;
+    c->role = role;
+    if (!ev->user) return 1;
+    if (!(c->asker = user_of(c, ev->user, role))) return 0;
+    if (c->asker->row.role == ROLE_ADMIN) c->role = ROLE_ADMIN;
+    if (!c->asker->row.revoked) return 1;
+    core_refuse(c, ERR_DENIED, "user %s is not heard any more: an admin revoked them", ev->user);
+    return 0;
+}
+
+static void hear(struct core *c, const struct core_event *ev)
+{
+    handler *h = handlers[ev->message->kind];
+    enum msg_from from = proto_from(ev->message->kind);
+
+    if (!h)
+        core_refuse(c, ERR_PROTOCOL, "`%s` is nothing one may ask here",
+                    proto_name(ev->message->kind));
+    else if (from == FROM_USER && !ev->user)
+        core_refuse(c, ERR_DENIED, "`%s` needs a user", proto_name(ev->message->kind));
+    else if (from == FROM_WORKER || know_asker(c, ev)) h(c, ev);
+}
 
 void core_step(struct core *c, const struct core_event *ev, int64_t now_ms,
                struct core_actions *out)
@@ -322,102 +145,66 @@ void core_step(struct core *c, const struct core_event *ev, int64_t now_ms,
     c->now_ms = now_ms;
     c->ev = ev;
     c->out = out;
+    c->asker = NULL;
+    actions_begin(c);
     stage_expire(c);
     switch (ev->type) {
-    case CORE_MESSAGE:
-        if (handlers[ev->message->kind]) handlers[ev->message->kind](c, ev);
-        else
-            core_refuse(c, ERR_PROTOCOL, "`%s` is nothing one may ask here",
-                        proto_name(ev->message->kind));
-        break;
+    case CORE_MESSAGE: hear(c, ev); break;
     case CORE_GROUP_LOST: group_lost(c, ev->group); break;
     case CORE_TICK: break;
     }
+    prior_share(c);
     group_assign(c);
     group_tick(c);
-    put_changes(c);
+    actions_end(c);
     c->ev = NULL;
     c->out = NULL;
-    out->failed |= c->broken;
+}
+
+/* ---- what a message needs of the past ---- */
+
+/* One that has ended may be forgotten as the next step begins. */
+static int stays(const struct core_job *j)
+{
+    return j && (!JOB_ENDED(j->state) || (j->flags & JOB_HOLDS));
+}
+
+static enum core_past_by ended(const struct core *c, uint64_t id, uint64_t *job)
+{
+    if (!id || id > c->clock.job || stays(jobs_find(c, id))) return CORE_PAST_NONE;
+    *job = id;
+    return CORE_PAST_JOB;
+}
+
+static enum core_past_by made_before(const struct core *c, struct hash asked, struct hash *key)
+{
+    if (hash_is_zero(asked) || stays(jobs_by_key(c, asked.v))) return CORE_PAST_NONE;
+    *key = asked;
+    return CORE_PAST_KEY;
+}
+
+enum core_past_by core_wants_past(const struct core *c, const struct message *m, struct hash *key,
+                                  uint64_t *job)
+{
+    switch (m->kind) {
+    case MSG_learn: return made_before(c, m->learn.key, key);
+    case MSG_sample: return made_before(c, m->sample.key, key);
+    case MSG_evaluate: return made_before(c, m->evaluate.key, key);
+    case MSG_cancel: return ended(c, m->cancel.job, job);
+    case MSG_retry: return ended(c, m->retry.job, job);
+    case MSG_pause: return ended(c, m->pause.job, job);
+    case MSG_forget: return ended(c, m->forget.job, job);
+    case MSG_heartbeat: return ended(c, m->heartbeat.job, job);
+    case MSG_result: return ended(c, m->result.job, job);
+    default: return CORE_PAST_NONE;
+    }
 }
 
 /* ---- looking ---- */
 
-const struct core_job *core_job(const struct core *c, uint64_t id)
-{
-    return id && id <= c->n_jobs ? c->jobs[id - 1] : NULL;
-}
-
-uint64_t core_last_job(const struct core *c)
-{
-    return c->n_jobs;
-}
-
-const struct core_lineage *core_lineage(const struct core *c, uint64_t id)
-{
-    return id && id <= c->n_lineages ? c->lineages[id - 1] : NULL;
-}
-
-uint64_t core_last_lineage(const struct core *c)
-{
-    return c->n_lineages;
-}
-
-const struct core_lineage *core_lineage_named(const struct core *c, const char *name)
-{
-    for (size_t i = 0; i < c->n_lineages; i++)
-        if (strcmp(c->lineages[i]->name, name) == 0) return c->lineages[i];
-    return NULL;
-}
-
-const char *core_nearest_lineage(const struct core *c, const char *name)
-{
-    const char **names = mem_alloc(c->n_lineages + 1, sizeof *names);
-    const char *best = NULL;
-
-    for (size_t i = 0; names && i < c->n_lineages; i++) names[i] = c->lineages[i]->name;
-    if (names) best = text_nearest(name, names, c->n_lineages);
-    free(names);
-    return best;
-}
-
-const struct core_group *core_groups(const struct core *c, size_t *n)
-{
-    *n = c->n_groups;
-    return c->groups;
-}
-
-const struct core_stage *core_stage_of(const struct core_job *j, enum stage_kind kind)
-{
-    for (int i = 0; i < j->n_stages; i++)
-        if (j->stages[i].kind == kind) return &j->stages[i];
-    return NULL;
-}
-
-const struct core_stage *core_stage_now(const struct core_job *j)
-{
-    const struct core_stage *first = NULL;
-    for (int i = 0; i < j->n_stages; i++) {
-        const struct core_stage *s = &j->stages[i];
-        if (s->state == STAGE_LEASED) return s;
-        if (!first && s->state < STAGE_DONE) first = s;
-    }
-    return first;
-}
-
-size_t core_before(const struct core *c, const struct core_job *j)
-{
-    const struct core_lineage *l = core_lineage(c, j->lineage);
-    size_t n = 0;
-
-    for (size_t i = l->turn; i < l->n_learns && l->learns[i] < j->id; i++)
-        n += !lineage_decided(core_job(c, l->learns[i]));
-    return n;
-}
-
 int core_leased(const struct core *c)
 {
-    return c->leased;
+    return (int)c->leased;
 }
 
 int core_stopping(const struct core *c)
@@ -432,20 +219,27 @@ int core_drains(const struct core *c)
 
 int64_t core_next_ms(const struct core *c)
 {
-    int64_t next = INT64_MAX;
+    int64_t next = timer_next(c);
 
-    for (size_t i = 0; i < c->n_groups; i++)
-        if (c->groups[i].parked && c->groups[i].parked_until_ms < next)
-            next = c->groups[i].parked_until_ms;
-    for (const struct core_job *j = c->first_live; j; j = j->next_live) {
-        for (int k = 0; k < j->n_stages; k++) {
-            const struct core_stage *s = &j->stages[k];
-            int64_t at = s->state == STAGE_LEASED ? s->deadline_ms
-                         : s->state == STAGE_READY && s->not_before_ms > c->now_ms
-                             ? s->not_before_ms
-                             : INT64_MAX;
-            if (at < next) next = at;
-        }
+    if (c->made_first) return c->now_ms;
+    for (int i = 1; i <= 2; i++) {
+        const struct group *g = c->waits[i].first ? c->groups[c->waits[i].first - 1] : NULL;
+        if (g && g->row.parked_until_ms < next) next = g->row.parked_until_ms;
     }
     return next;
+}
+
+void core_backlog(const struct core *c, struct core_backlog *out)
+{
+    *out = (struct core_backlog){.ready = c->ready,
+                                 .leased = c->leased,
+                                 .groups = c->known_groups,
+                                 .ranks = c->known_ranks,
+                                 .waiting = c->waits[1].n,
+                                 .draining = c->draining_groups,
+                                 .queued = c->n_state[JOB_QUEUED],
+                                 .running = c->n_state[JOB_RUNNING],
+                                 .paused = c->n_state[JOB_PAUSED],
+                                 .users = c->n_users,
+                                 .lineages = c->n_lineages};
 }

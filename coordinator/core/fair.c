@@ -1,76 +1,231 @@
-/* fair.c - which ready stage a free group gets. Classes first:
+/* fair.c - which stage a free group gets.
  *
- *   URGENT   score, train, and the prior that the job whose turn it is waits for: they hold a lineage
- *   BESIDE   sample, evaluate: somebody waits for pictures, but nothing else does
- *   AHEAD    prior of jobs whose turn has not come: only when nothing else can run
+ *   1  the highest priority at which anything can begin: high, normal, low
+ *   2  of its users the one who has used least: lease time over weight, charged by the mean length of such stages when a
+ *      lease is granted, corrected when it ends. A newcomer starts where the least of those present stands: idleness is no
+ *      credit, and nobody's backlog stands before their first stage
+ *   3  of their classes
+ *        URGENT   score, train, and the prior that the job whose turn it is waits for: they hold a lineage
+ *        BESIDE   sample, evaluate: somebody waits for pictures, but nothing else does
+ *        AHEAD    prior of jobs whose turn has not come: only when nothing else can run
+ *      After PATIENCE urgent stages in a row one BESIDE goes first: a picture does not wait for a whole lineage
+ *   4  of its lineages the one whose turn it is, going round; one that the group holds in memory already may go before it, but
+ *      not more than PASSED times
+ *   5  the job that became ready first
  *
- * inside a class the user that was served longest ago, of its lineages the one served longest ago, then the oldest job.
- * So a user with a thousand jobs does not stand before another's first. After PATIENCE urgent stages in a row one
- * BESIDE goes first: somebody who asks for a picture does not wait for a whole lineage to be learned.
+ * And of the groups that wait the one that holds the base and the commit, else the one that waits longest. A group is asked for
+ * nothing between two stages, so fairness never takes one from a lineage in the middle.
+ *
+ * A user beyond max_running, or revoked, is in no heap. Cost: O(log users), and two bounded looks for locality.
  */
 #include "coordinator/core/state.h"
 
-enum { PATIENCE = 3 };
-enum class { URGENT, BESIDE, AHEAD, CLASSES };
-
-struct choice {
-    struct core_job *job;
-    struct core_stage *stage;
-    uint64_t user, lineage;
+enum {
+    PATIENCE = 3,
+    PASSED = 3,
+    FLOWS_LOOKED_AT = 8,
+    GROUPS_LOOKED_AT = 64,
+    FIRST_GUESS_MS = 1000
 };
 
-static enum class class_of(const struct core *c, const struct core_job *j,
-                           const struct core_stage *s) {
-    if (s->kind == STAGE_SAMPLE || s->kind == STAGE_EVALUATE) return BESIDE;
-    if (s->kind != STAGE_PRIOR || lineage_is_turn(c, j)) return URGENT;
-    /* Another job whose turn it is may wait for these same class images. */
-    for (const struct core_job *k = c->first_live; k;
-         k = k->next_live) if (k != j && hash_equal(k->prior_key, j->prior_key) &&
-                               k->kind == JOB_LEARN && lineage_is_turn(c, k)) return URGENT;
-    return AHEAD;
+static const enum priority order[PRIORITIES] = {PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_LOW};
+
+/* ---- heaps of users ---- */
+
+static int before(const struct core *c, uint32_t a, uint32_t b)
+{
+    double x = user_at(c, a)->row.used_ms, y = user_at(c, b)->row.used_ms;
+    return x < y || (x == y && a < b);
 }
 
-/* Jobs come by rising id, so the first of equals stays. */
-static void consider(const struct core *c, struct choice *best, struct core_job *j,
-                     struct core_stage *s)
+static void put(struct core *c, int p, size_t i, uint32_t u)
 {
-    const struct core_lineage *l = core_lineage(c, j->lineage);
-    struct choice mine = {j, s, c->users[l->user].served, l->served};
-
-    if (!best->job || mine.user < best->user ||
-        (mine.user == best->user && mine.lineage < best->lineage))
-        *best = mine;
+    c->heaps[p][i] = u;
+    user_at(c, u)->heap[p] = i + 1;
 }
 
-struct core_stage *fair_choose(struct core *c, struct core_job **job)
+static void sift(struct core *c, int p, size_t i, uint32_t u)
 {
-    struct choice best[CLASSES] = {{0}};
-    enum class k;
-
-    for (struct core_job *j = c->first_live; j; j = j->next_live) {
-        for (int i = 0; i < j->n_stages; i++) {
-            struct core_stage *s = &j->stages[i];
-            if (s->state == STAGE_READY && s->not_before_ms <= c->now_ms)
-                consider(c, &best[class_of(c, j, s)], j, s);
-        }
+    for (; i && before(c, u, c->heaps[p][(i - 1) / 2]); i = (i - 1) / 2)
+        put(c, p, i, c->heaps[p][(i - 1) / 2]);
+    for (size_t k; (k = 2 * i + 1) < c->n_heap[p]; i = k) {
+        if (k + 1 < c->n_heap[p] && before(c, c->heaps[p][k + 1], c->heaps[p][k])) k++;
+        if (!before(c, c->heaps[p][k], u)) break;
+        put(c, p, i, c->heaps[p][k]);
     }
-    k = best[URGENT].job ? URGENT : best[BESIDE].job ? BESIDE : AHEAD;
-    if (k == URGENT && best[BESIDE].job && c->urgent_in_a_row >= PATIENCE) k = BESIDE;
-    *job = best[k].job;
-    return best[k].stage;
+    put(c, p, i, u);
 }
 
-/* Call before the stage is granted: its class depends on the state. */
-void fair_granted(struct core *c, const struct core_job *j, const struct core_stage *s)
+static void heap_add(struct core *c, int p, struct user *u)
 {
-    struct core_lineage *l = c->lineages[j->lineage - 1];
-
-    c->urgent_in_a_row = class_of(c, j, s) == URGENT ? c->urgent_in_a_row + 1 : 0;
-    c->users[l->user].served = l->served = ++c->served;
+    if (!core_grow(c, &c->heaps[p], &c->heap_room[p], c->n_heap[p], sizeof *c->heaps[p])) return;
+    sift(c, p, c->n_heap[p]++, u->row.id);
 }
 
-/* A newcomer stands where those stand who were served last: its idle past is no credit. */
-void fair_init(struct core *c, struct core_lineage *l)
+static void heap_remove(struct core *c, int p, struct user *u)
 {
-    l->user = core_user(c, l->owner);
+    size_t i = u->heap[p] - 1;
+    uint32_t last = c->heaps[p][--c->n_heap[p]];
+
+    u->heap[p] = 0;
+    if (last != u->row.id) sift(c, p, i, last);
+}
+
+static int may_run(const struct user *u)
+{
+    return !u->row.revoked && (!u->row.max_running || u->row.leased < u->row.max_running);
+}
+
+static uint64_t could_run(const struct user *u)
+{
+    uint64_t left = u->row.max_running ? u->row.max_running - u->row.leased : UINT64_MAX;
+    return !may_run(u) ? 0 : u->row.ready < left ? u->row.ready : left;
+}
+
+void fair_user(struct core *c, struct user *u)
+{
+    for (int p = 0; p < PRIORITIES; p++) {
+        int wanted = u->ready[p] > 0 && may_run(u);
+        if (wanted && !u->heap[p]) heap_add(c, p, u);
+        else if (!wanted && u->heap[p]) heap_remove(c, p, u);
+        else if (u->heap[p]) sift(c, p, u->heap[p] - 1, u->row.id);
+    }
+    c->ready -= u->counted;
+    u->counted = could_run(u);
+    c->ready += u->counted;
+}
+
+void fair_newcomer(struct core *c, struct user *u)
+{
+    double least = -1;
+
+    if (c->loading) return;
+    for (int p = 0; p < PRIORITIES; p++)
+        if (c->n_heap[p]) {
+            double top = user_at(c, c->heaps[p][0])->row.used_ms;
+            if (least < 0 || top < least) least = top;
+        }
+    if (least < 0) least = c->floor_ms;
+    if (u->row.used_ms >= least) return;
+    u->row.used_ms = least;
+    put_user(c, u);
+}
+
+/* ---- locality ---- */
+
+static struct hash works_on(const struct core *c, const struct core_job *j, enum stage_kind k)
+{
+    return k == STAGE_SAMPLE || k == STAGE_EVALUATE ? core_job_commit(c, j)
+                                                    : lineage_of(c, j)->row.head;
+}
+
+/* 0: the group holds nothing of use; 1: the base; 2: and the commit. */
+static int fits(const struct core *c, const struct group *g, const struct core_job *j)
+{
+    enum stage_kind k = fair_ready_stage(j);
+
+    if (!hash_equal(g->row.base, lineage_of(c, j)->row.base_hash)) return 0;
+    return k == STAGE_PRIOR || hash_equal(g->row.commit, works_on(c, j, k)) ? 2 : 1;
+}
+
+static uint32_t choose_flow(struct core *c, uint32_t ring, const struct group *g)
+{
+    struct flow *head = flow_at(c, ring);
+    uint32_t best = ring, at = ring;
+    int most = -1;
+
+    if (head->passed >= PASSED) return ring;
+    for (int i = 0; i < FLOWS_LOOKED_AT && (i == 0 || at != ring) && most < 2; i++) {
+        int f = fits(c, g, job_at(c, flow_at(c, at)->first));
+        if (f > most) {
+            most = f;
+            best = at;
+        }
+        at = flow_at(c, at)->next;
+    }
+    head->passed += best != ring;
+    return best;
+}
+
+static struct group *choose_group(struct core *c, const struct core_job *j)
+{
+    uint32_t at = c->waits[1].first;
+    struct group *best = NULL;
+    int most = -1;
+
+    for (int i = 0; i < GROUPS_LOOKED_AT && at && most < 2; i++) {
+        struct group *g = c->groups[at - 1];
+        int f = fits(c, g, j);
+        if (f > most) {
+            most = f;
+            best = g;
+        }
+        at = g->next;
+    }
+    return best;
+}
+
+/* ---- the choice ---- */
+
+static struct user *choose_user(struct core *c, enum priority *p)
+{
+    for (int i = 0; i < PRIORITIES; i++) {
+        *p = order[i];
+        if (c->n_heap[*p]) return user_at(c, c->heaps[*p][0]);
+    }
+    return NULL;
+}
+
+static enum class choose_class(const struct user *u, enum priority p) {
+    const uint32_t *ring = u->ring[p];
+    if (ring[URGENT] && !(ring[BESIDE] && u->urgent_in_a_row >= PATIENCE)) return URGENT;
+    return ring[BESIDE] ? BESIDE : AHEAD;
+}
+
+enum stage_kind fair_choose(struct core *c, struct group **g, struct core_job **job)
+{
+    enum priority p;
+    struct user *u = choose_user(c, &p);
+    enum class k;
+    uint32_t at;
+
+    if (!u) return (enum stage_kind)0;
+    k = choose_class(u, p);
+    at = choose_flow(c, u->ring[p][k], c->groups[c->waits[1].first - 1]);
+    *job = job_at(c, flow_at(c, at)->first);
+    *g = choose_group(c, *job);
+    u->urgent_in_a_row = k == URGENT ? u->urgent_in_a_row + 1 : 0;
+    flow_turned(c, at);
+    if (u->row.used_ms > c->floor_ms) c->floor_ms = u->row.used_ms;
+    return fair_ready_stage(*job);
+}
+
+/* ---- time ---- */
+
+static void use(struct core *c, struct user *u, double ms)
+{
+    u->row.used_ms += ms / (double)u->row.weight;
+    put_user(c, u);
+    fair_user(c, u);
+}
+
+void fair_charge(struct core *c, struct core_job *j, struct core_stage *s)
+{
+    struct user *u = user_at(c, j->owner);
+
+    s->charged_ms = c->mean_ms[s->kind] > 0 ? c->mean_ms[s->kind] : FIRST_GUESS_MS;
+    u->row.leased++;
+    use(c, u, s->charged_ms);
+}
+
+/* The 1 ms more is what a stage costs that takes no time at all. */
+void fair_settle(struct core *c, struct core_job *j, struct core_stage *s, int good)
+{
+    struct user *u = user_at(c, j->owner);
+    double took = (double)(c->now_ms - s->granted_ms + 1), *mean = &c->mean_ms[s->kind];
+
+    u->row.leased--;
+    use(c, u, took - s->charged_ms);
+    s->charged_ms = 0;
+    if (good) *mean = *mean > 0 ? *mean + (took - *mean) / 8 : took;
 }

@@ -1,32 +1,172 @@
 /* group.c - worker groups: who is there, who waits for work, who still holds a lease.
  *
  * A group is its nonce. The table here is memory only; what must survive (which group holds which lease under which epoch)
- * stands in the stage. A group that the table does not know is asked `who`; nothing is lost by that.
+ * stands in the stage. A group that the table does not know, or knows by its lease only, is asked `who`; nothing is lost by
+ * that. Which groups are drained is durable, by name.
  */
 #include "coordinator/core/state.h"
 
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 enum { FORGET_MS = 60000 }; /* a group silent for so long without a lease has left the table */
+enum { NOT_WAITING, FOR_WORK, DRAINING };
 
-static struct core_group *find(struct core *c, struct hash nonce)
+/* ---- the table ---- */
+
+static struct group *group_at(const struct core *c, uint32_t slot)
 {
-    for (size_t i = 0; i < c->n_groups; i++)
-        if (hash_equal(c->groups[i].nonce, nonce)) return &c->groups[i];
+    return slot ? c->groups[slot - 1] : NULL;
+}
+
+static uint32_t hash_of(const struct core *c, struct hash nonce)
+{
+    return map_hash(c->settings.seed, nonce.v, HASH_BYTES);
+}
+
+struct group *group_find(const struct core *c, struct hash nonce)
+{
+    uint32_t hash = hash_of(c, nonce);
+    size_t at;
+
+    for (uint32_t i = map_first(&c->group_nonces, hash, &at); i;
+         i = map_next(&c->group_nonces, hash, &at))
+        if (hash_equal(group_at(c, i)->row.nonce, nonce)) return group_at(c, i);
     return NULL;
 }
 
-static struct core_stage *held_by(struct core *c, struct hash nonce, struct core_job **job)
+static void seen_out(struct core *c, struct group *g)
 {
-    for (struct core_job *j = c->leased ? c->first_live : NULL; j; j = j->next_live)
-        for (int k = 0; k < j->n_stages; k++)
-            if (j->stages[k].state == STAGE_LEASED && hash_equal(j->stages[k].group, nonce)) {
-                *job = j;
-                return &j->stages[k];
-            }
-    return NULL;
+    *(g->sooner ? &group_at(c, g->sooner)->later : &c->seen_first) = g->later;
+    *(g->later ? &group_at(c, g->later)->sooner : &c->seen_last) = g->sooner;
 }
+
+static void seen_in(struct core *c, struct group *g)
+{
+    g->sooner = c->seen_last;
+    g->later = 0;
+    *(c->seen_last ? &group_at(c, c->seen_last)->later : &c->seen_first) = g->slot;
+    c->seen_last = g->slot;
+}
+
+static void heard(struct core *c, struct group *g)
+{
+    g->row.seen_ms = c->now_ms;
+    seen_out(c, g);
+    seen_in(c, g);
+}
+
+struct group *group_add(struct core *c, struct hash nonce)
+{
+    uint32_t slot = c->free_group;
+    struct group *g = group_at(c, slot);
+
+    if (g) {
+        c->free_group = g->next;
+    } else {
+        if (!core_grow(c, &c->groups, &c->groups_room, c->n_groups, sizeof *c->groups)) return NULL;
+        if (!(g = mem_alloc(1, sizeof *g))) {
+            c->broken = 1;
+            return NULL;
+        }
+        c->groups[c->n_groups++] = g;
+        slot = (uint32_t)c->n_groups;
+    }
+    *g = (struct group){.row = {.nonce = nonce, .seen_ms = c->now_ms}, .slot = slot};
+    if (!map_add(&c->group_nonces, hash_of(c, nonce), slot)) c->broken = 1;
+    seen_in(c, g);
+    return g;
+}
+
+static void unpark(struct core *c, struct group *g)
+{
+    struct waiting *w = &c->waits[g->waits];
+
+    g->row.parked = 0;
+    if (!g->waits) return;
+    *(g->prev ? &group_at(c, g->prev)->next : &w->first) = g->next;
+    *(g->next ? &group_at(c, g->next)->prev : &w->last) = g->prev;
+    w->n--;
+    g->waits = NOT_WAITING;
+    g->next = g->prev = 0;
+}
+
+static void park(struct core *c, struct group *g)
+{
+    struct waiting *w;
+
+    g->row.parked = 1;
+    g->waits = g->row.draining ? DRAINING : FOR_WORK;
+    w = &c->waits[g->waits];
+    g->prev = w->last;
+    g->next = 0;
+    *(w->last ? &group_at(c, w->last)->next : &w->first) = g->slot;
+    w->last = g->slot;
+    w->n++;
+}
+
+static void group_remove(struct core *c, struct group *g)
+{
+    unpark(c, g);
+    seen_out(c, g);
+    map_remove(&c->group_nonces, hash_of(c, g->row.nonce), g->slot);
+    if (g->row.known) {
+        c->known_groups--;
+        c->known_ranks -= g->row.ranks;
+        c->draining_groups -= g->row.draining != 0;
+    }
+    *g = (struct group){.slot = g->slot, .next = c->free_group};
+    c->free_group = g->slot;
+}
+
+void group_free_all(struct core *c)
+{
+    for (size_t i = 0; i < c->n_groups; i++) free(c->groups[i]);
+    free(c->groups);
+    map_fini(&c->group_nonces);
+}
+
+/* ---- drain ---- */
+
+static size_t drain_at(const struct core *c, const char *name)
+{
+    size_t i = 0;
+    while (i < c->n_drains && strcmp(c->drains[i], name)) i++;
+    return i;
+}
+
+int group_drained(const struct core *c, const char *name)
+{
+    return drain_at(c, "") < c->n_drains || drain_at(c, name) < c->n_drains;
+}
+
+static void mark(struct core *c, struct group *g)
+{
+    int draining = group_drained(c, g->row.name), parked = g->row.parked;
+
+    if (!g->row.known || draining == g->row.draining) return;
+    c->draining_groups += draining ? 1u : -1u;
+    if (parked) unpark(c, g);
+    g->row.draining = draining;
+    if (parked) park(c, g);
+}
+
+void group_drain(struct core *c, const char *name, int on)
+{
+    size_t i = drain_at(c, name);
+    int there = i < c->n_drains;
+
+    if (on && !there) {
+        if (!core_grow(c, &c->drains, &c->drains_room, c->n_drains, sizeof *c->drains)) return;
+        c->drains[c->n_drains++] = core_own(c, name);
+    } else if (!on && there) {
+        free(c->drains[i]);
+        c->drains[i] = c->drains[--c->n_drains];
+    }
+    for (size_t k = 0; k < c->n_groups; k++) mark(c, c->groups[k]);
+}
+
+/* ---- hello ---- */
 
 static void answer(struct core *c, struct message m)
 {
@@ -45,16 +185,17 @@ static void give_up(struct core *c, enum code code, const char *why)
 }
 
 /* The known group of a message, or `who` as the answer and NULL. */
-static struct core_group *known(struct core *c, const struct core_event *ev)
+static struct group *known(struct core *c, const struct core_event *ev)
 {
-    struct core_group *g = find(c, ev->group);
+    struct group *g = group_find(c, ev->group);
 
-    if (g) g->seen_ms = c->now_ms;
-    else answer(c, (struct message){.kind = MSG_who, .who.line = "hello?"});
-    return g;
+    if (g && g->row.known) {
+        heard(c, g);
+        return g;
+    }
+    answer(c, (struct message){.kind = MSG_who, .who.line = "hello?"});
+    return NULL;
 }
-
-/* ---- hello ---- */
 
 static void copy_name(char to[PROTO_NAME + 1], const char *from)
 {
@@ -64,134 +205,146 @@ static void copy_name(char to[PROTO_NAME + 1], const char *from)
 void group_hello(struct core *c, const struct core_event *ev)
 {
     const struct msg_worker_hello *h = &ev->message->worker_hello;
-    struct core_group *g = find(c, h->nonce);
+    struct group *g = group_find(c, h->nonce);
 
     if (!hash_equal(h->nonce, ev->group)) {
         core_refuse(c, ERR_PROTOCOL, "worker_hello: the nonce is not the one of the connection");
         return;
     }
-    if (!g) {
-        if (!core_grow(c, &c->groups, &c->groups_room, c->n_groups, sizeof *c->groups)) return;
-        g = &c->groups[c->n_groups++];
-        memset(g, 0, sizeof *g);
-        g->nonce = h->nonce;
-    }
-    copy_name(g->name, h->name);
-    copy_name(g->host, h->host);
-    copy_name(g->device, h->device);
-    g->ranks = h->ranks;
-    g->pid = h->pid;
-    g->seen_ms = c->now_ms;
+    if (!g && !(g = group_add(c, h->nonce))) return;
+    heard(c, g);
+    if (!g->row.known) c->known_groups++;
+    c->known_ranks += h->ranks - g->row.ranks;
+    g->row.known = 1;
+    copy_name(g->row.name, h->name);
+    copy_name(g->row.host, h->host);
+    copy_name(g->row.device, h->device);
+    g->row.ranks = h->ranks;
+    g->row.pid = h->pid;
+    mark(c, g);
     go_on(c);
 }
 
 /* ---- work ---- */
 
-static void give(struct core *c, struct core_address to, const struct core_job *j,
-                 const struct core_stage *s)
-{
-    struct core_actions *a = c->out;
-
-    if (!core_grow(c, &a->tells, &a->tells_room, a->n_tells, sizeof *a->tells)) return;
-    a->tells[a->n_tells++] = (struct core_tell){
-        .type = TELL_STAGE, .to = to, .job = j->id, .epoch = s->epoch, .stage = s->kind};
-}
-
 void group_ready(struct core *c, const struct core_event *ev)
 {
-    struct core_group *g = known(c, ev);
-    struct core_job *j;
+    struct group *g = known(c, ev);
     struct core_stage *s;
 
     if (!g) return;
-    g->parked = 0;
-    if ((s = held_by(c, g->nonce,
-                     &j))) { /* the answer was lost: the same again, under the same epoch */
+    unpark(c, g);
+    g->row.base = ev->message->ready.base;
+    g->row.commit = ev->message->ready.commit;
+    if (g->row.lease) { /* the answer was lost: the same again, under the same epoch */
+        s = stage_of(jobs_find(c, g->row.lease->job), g->row.lease->kind);
         s->deadline_ms = c->now_ms + c->settings.term_ms;
-        give(c, ev->from, j, s);
+        timer_set(c, s);
+        tell_stage(c, ev->from, s);
         return;
     }
     if (c->stopping) {
         answer(c, (struct message){.kind = MSG_end, .end.why = "the coordinator stops"});
         return;
     }
-    g->parked = 1;
-    g->parked_at = ev->from;
-    g->parked_until_ms = c->now_ms + c->settings.poll_ms;
+    g->row.parked_at = ev->from;
+    g->row.parked_until_ms = c->now_ms + c->settings.poll_ms;
+    park(c, g);
 }
 
 void group_assign(struct core *c)
 {
-    for (size_t i = 0; i < c->n_groups && !c->stopping; i++) {
-        struct core_group *g = &c->groups[i];
+    while (c->waits[FOR_WORK].first && !c->stopping && !c->broken) {
         struct core_job *j;
-        struct core_stage *s;
-        if (!g->parked) continue;
-        if (!(s = fair_choose(c, &j))) return;
-        g->parked = 0;
-        fair_granted(c, j, s);
-        stage_grant(c, j, s, g->nonce);
-        give(c, g->parked_at, j, s);
+        struct group *g;
+        enum stage_kind k = fair_choose(c, &g, &j);
+        if (!k) return;
+        unpark(c, g);
+        stage_grant(c, j, k, g);
+        if (g->row.lease) tell_stage(c, g->row.parked_at, g->row.lease);
     }
+}
+
+static void end_wait(struct core *c, struct group *g, struct message m)
+{
+    unpark(c, g);
+    core_answer(c, g->row.parked_at, m);
 }
 
 void group_tick(struct core *c)
 {
-    struct core_job *j;
-
-    for (size_t i = 0; i < c->n_groups;) {
-        struct core_group *g = &c->groups[i];
-        if (g->parked && c->stopping) {
-            g->parked = 0;
-            core_answer(c, g->parked_at,
-                        (struct message){.kind = MSG_end, .end.why = "the coordinator stops"});
-        } else if (g->parked && g->parked_until_ms <= c->now_ms) {
-            g->parked = 0;
-            core_answer(c, g->parked_at, (struct message){.kind = MSG_idle});
+    for (int i = FOR_WORK; i <= DRAINING; i++) {
+        struct group *g;
+        while ((g = group_at(c, c->waits[i].first)) &&
+               (c->stopping || g->row.parked_until_ms <= c->now_ms))
+            end_wait(c, g,
+                     c->stopping
+                         ? (struct message){.kind = MSG_end, .end.why = "the coordinator stops"}
+                         : (struct message){.kind = MSG_idle});
+    }
+    for (int n = 0; n < 4; n++) {
+        struct group *g = group_at(c, c->seen_first);
+        if (!g || c->now_ms - g->row.seen_ms <= FORGET_MS) break;
+        if (!g->row.lease && !g->row.parked) {
+            group_remove(c, g);
+        } else { /* looked at again when the others have been */
+            seen_out(c, g);
+            seen_in(c, g);
         }
-        if (c->now_ms - g->seen_ms > FORGET_MS && !g->parked && !held_by(c, g->nonce, &j))
-            *g = c->groups[--c->n_groups];
-        else i++;
     }
 }
 
 /* ---- lease ---- */
 
-/* The leased stage that a message speaks of, under its newest epoch; NULL: stale. *said: it was a result, heard before. */
-static struct core_stage *fenced(struct core *c, const struct core_event *ev, uint64_t job,
-                                 uint64_t kind, uint64_t epoch, struct core_job **j, int *said)
-{
-    struct core_stage *s;
+/* What a message about a stage is worth. */
+enum standing { CURRENT, SAID_BEFORE, STALE, CANCELLED };
 
-    *said = 0;
-    *j = core_find_job(c, job);
-    s = *j ? stage_of(*j, (enum stage_kind)kind) : NULL;
-    if (!s || !epoch || s->epoch != epoch) return NULL;
-    if (s->state != STAGE_LEASED) {
-        *said = 1;
-        return NULL;
+static enum standing of_the_past(const struct core_past *p, enum stage_kind k, uint64_t epoch)
+{
+    if (!p) return STALE;
+    for (int i = 0; i < p->n_stages; i++) {
+        enum stage_state s = stage_state(&p->job, k);
+        if (p->stage[i].kind == k && p->stage[i].epoch == epoch &&
+            (s == STAGE_DONE || s == STAGE_FAILED))
+            return SAID_BEFORE;
     }
-    return hash_equal(s->group, ev->group) ? s : NULL;
+    return p->job.state == JOB_CANCELLED ? CANCELLED : STALE;
 }
 
-static void stale(struct core *c, const struct core_job *j)
+static enum standing fenced(struct core *c, const struct core_event *ev, uint64_t job,
+                            uint64_t kind, uint64_t epoch, struct core_job **j,
+                            struct core_stage **s)
 {
-    if (j && j->state == JOB_CANCELLED) give_up(c, ERR_CANCELLED, "the job was cancelled");
+    enum stage_kind k = kind < STAGE_KINDS ? (enum stage_kind)kind : (enum stage_kind)0;
+
+    *j = jobs_find(c, job);
+    *s = *j ? stage_of(*j, k) : NULL;
+    if (!*j) return of_the_past(ev->past, k, epoch);
+    if (*s && epoch && (*s)->epoch == epoch) {
+        enum stage_state now = stage_state(*j, k);
+        if (now == STAGE_LEASED) return hash_equal((*s)->group, ev->group) ? CURRENT : STALE;
+        return SAID_BEFORE;
+    }
+    return (*j)->state == JOB_CANCELLED ? CANCELLED : STALE;
+}
+
+static void stale(struct core *c, enum standing w)
+{
+    if (w == CANCELLED) give_up(c, ERR_CANCELLED, "the job was cancelled");
     else give_up(c, ERR_STALE, "the lease was lost");
 }
 
 void group_heartbeat(struct core *c, const struct core_event *ev)
 {
     const struct msg_heartbeat *b = &ev->message->heartbeat;
-    struct core_group *g = known(c, ev);
     struct core_stage *s;
     struct core_job *j;
-    int said;
+    enum standing w;
 
-    if (!g) return;
-    s = fenced(c, ev, b->job, b->stage, b->epoch, &j, &said);
-    if (!s) {
-        stale(c, j);
+    if (!known(c, ev)) return;
+    w = fenced(c, ev, b->job, b->stage, b->epoch, &j, &s);
+    if (w != CURRENT) {
+        stale(c, w);
     } else if (c->stopping && !c->drain) {
         stage_release(c, j, s);
         give_up(c, ERR_CANCELLED, "the coordinator stops; the stage goes on when it is back");
@@ -204,28 +357,55 @@ void group_heartbeat(struct core *c, const struct core_event *ev)
 void group_result(struct core *c, const struct core_event *ev)
 {
     const struct msg_result *r = &ev->message->result;
-    struct core_group *g = known(c, ev);
     struct core_stage *s;
     struct core_job *j;
-    int said;
+    enum standing w;
 
-    if (!g) return;
-    s = fenced(c, ev, r->job, r->stage, r->epoch, &j, &said);
-    if (s) stage_result(c, j, s, ev->message);
-    if (s || said) core_done(c, "");
-    else stale(c, j);
+    if (!known(c, ev)) return;
+    w = fenced(c, ev, r->job, r->stage, r->epoch, &j, &s);
+    if (w == CURRENT) stage_result(c, j, s, ev->message);
+    if (w == CURRENT || w == SAID_BEFORE) core_done(c, "");
+    else stale(c, w);
 }
 
 void group_lost(struct core *c, struct hash nonce)
 {
-    struct core_group *g = find(c, nonce);
+    struct group *g = group_find(c, nonce);
     struct core_stage *s;
     struct core_job *j;
     char why[PROTO_LINE + 1];
 
-    if ((s = held_by(c, nonce, &j))) {
-        snprintf(why, sizeof why, "worker group %s died", g ? g->name : "(unknown)");
+    if (!g) return;
+    if (g->row.lease) {
+        j = jobs_find(c, g->row.lease->job);
+        s = stage_of(j, g->row.lease->kind);
+        snprintf(why, sizeof why, "worker group %s died", g->row.known ? g->row.name : "(unknown)");
         stage_lose(c, j, s, proto_line(why));
     }
-    if (g) *g = c->groups[--c->n_groups];
+    group_remove(c, g);
+}
+
+/* ---- looking ---- */
+
+size_t core_n_groups(const struct core *c)
+{
+    return (size_t)c->known_groups;
+}
+
+const struct core_group *core_each_group(const struct core *c, uint32_t *cursor)
+{
+    while (*cursor < c->n_groups) {
+        const struct group *g = c->groups[(*cursor)++];
+        if (g->row.known) return &g->row;
+    }
+    return NULL;
+}
+
+const struct core_stage *core_each_lease(const struct core *c, uint32_t *cursor)
+{
+    while (*cursor < c->n_groups) {
+        const struct group *g = c->groups[(*cursor)++];
+        if (g->row.lease) return g->row.lease;
+    }
+    return NULL;
 }

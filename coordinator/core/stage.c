@@ -2,9 +2,10 @@
  *
  *              GO                  GRANT                 SUCCEED
  *   WAITING ---------> READY --------------> LEASED ----------------> DONE
- *      |                 ^                     |  |                    ^
- *      |                 +---- AGAIN, LOSE ----+  +---- FAIL ---> FAILED
- *      +---------------------------- SHARE ----------------------------+
+ *    |  ^ ^              | ^                  |   |                   ^  |
+ *    |  | +--- YIELD ----+ +--- AGAIN, LOSE --+   +--- FAIL ---> FAILED  |
+ *    |  +--------------------------- RETRY (FAILED, DROPPED), REDO ------+
+ *    +------------------------------ SHARE ---------------------------+
  *
  *   WAITING, READY, LEASED -- DROP --> DROPPED       (the job was cancelled or failed in another stage)
  *
@@ -16,7 +17,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- the table ---- */
 
@@ -33,45 +33,101 @@ struct transition {
 static const struct transition table[] = {
     { STAGE_GO,      IN(WAITING),                         STAGE_READY,   "1: score and train only for the job whose turn it is" },
     { STAGE_SHARE,   IN(WAITING),                         STAGE_DONE,    "4: a stage is a function of its inputs, whoever ran it" },
+    { STAGE_YIELD,   IN(READY),                           STAGE_WAITING, "4: ditto, whoever runs it first" },
     { STAGE_GRANT,   IN(READY),                           STAGE_LEASED,  "5: one lease at a time, under a new epoch" },
     { STAGE_SUCCEED, IN(LEASED),                          STAGE_DONE,    "2, 5: only under the newest epoch, once" },
     { STAGE_AGAIN,   IN(LEASED),                          STAGE_READY,   "5: nothing of the attempt counts" },
     { STAGE_LOSE,    IN(LEASED),                          STAGE_READY,   "5: the epoch rises, the old group is not heard" },
     { STAGE_FAIL,    IN(LEASED),                          STAGE_FAILED,  "7: with one line that says why" },
-    { STAGE_DROP,    IN(WAITING) | IN(READY) | IN(LEASED), STAGE_DROPPED, "6: only its owner, or a failure of its own job" },
+    { STAGE_DROP,    IN(WAITING) | IN(READY) | IN(LEASED), STAGE_DROPPED, "6: only who may, or a failure of its own job" },
+    { STAGE_RETRY,   IN(FAILED) | IN(DROPPED),            STAGE_WAITING, "6: only who may; what was done stays done" },
+    { STAGE_REDO,    IN(DONE),                            STAGE_WAITING, "1: masks of another head do not count" },
 };
 /* clang-format on */
 
-void stage_move(struct core *c, struct core_job *j, struct core_stage *s, enum stage_event ev)
+enum stage_state stage_state(const struct core_job *j, enum stage_kind k)
+{
+    return (enum stage_state)(j->stages >> 3 * k & 7);
+}
+
+static void set_state(struct core_job *j, enum stage_kind k, enum stage_state to)
+{
+    j->stages = (j->stages & ~(7u << 3 * k)) | (uint32_t)to << 3 * k;
+}
+
+/* What a lease leaves behind when it ends, however it ends. */
+static void leave_lease(struct core *c, struct core_job *j, struct core_stage *s, int good)
+{
+    struct group *g = group_find(c, s->group);
+
+    if (g && g->row.lease == s) g->row.lease = NULL;
+    c->leased--;
+    memset(&s->group, 0, sizeof s->group);
+    s->deadline_ms = 0;
+    timer_set(c, s);
+    fair_settle(c, j, s, good);
+}
+
+void stage_move(struct core *c, struct core_job *j, enum stage_kind k, enum stage_event ev)
 {
     const struct transition *t = &table[ev];
+    enum stage_state from = stage_state(j, k);
+    struct core_stage *s = stage_of(j, k);
 
-    assert(t->ev == ev && (t->from & 1u << s->state));
-    if (s->state == STAGE_LEASED) {
-        c->leased--;
-        s->deadline_ms = 0;
-        memset(&s->group, 0, sizeof s->group);
+    assert(t->ev == ev && (t->from & 1u << from));
+    set_state(j, k, t->to);
+    if (from == STAGE_LEASED) leave_lease(c, j, s, ev == STAGE_SUCCEED);
+    else stage_take(c, j, k);
+    if (s) core_touch_stage(c, j, s);
+    else core_touch(c, j);
+}
+
+/* ---- records ---- */
+
+struct core_stage *stage_of(const struct core_job *j, enum stage_kind k)
+{
+    struct core_stage *s = j->records;
+    while (s && s->kind != k) s = s->next;
+    return s;
+}
+
+struct core_stage *stage_record(struct core *c, struct core_job *j, enum stage_kind k)
+{
+    struct core_stage *s = stage_of(j, k);
+
+    if (s) return s;
+    if (!(s = mem_alloc(1, sizeof *s))) {
+        c->broken = 1;
+        return NULL;
     }
-    s->state = t->to;
-    if (s->state == STAGE_LEASED) c->leased++;
-    s->dirty = 1;
-    core_touch(c, j);
+    s->kind = k;
+    s->job = j->id;
+    s->next = j->records;
+    j->records = s;
+    return s;
 }
 
-struct core_stage *stage_of(struct core_job *j, enum stage_kind kind)
+void stage_free_all(struct core *c, struct core_job *j)
 {
-    for (int i = 0; i < j->n_stages; i++)
-        if (j->stages[i].kind == kind) return &j->stages[i];
-    return NULL;
+    for (struct core_stage *s = j->records, *next; s; s = next) {
+        next = s->next;
+        s->deadline_ms = s->not_before_ms = 0;
+        timer_set(c, s);
+        free(s->line);
+        free(s->text);
+        free(s);
+    }
+    j->records = NULL;
 }
 
-/* ---- back-off: base doubling to a minute ---- */
-
-static int64_t back_off(uint64_t times, int64_t base_ms)
+/* Back-off ends here when the stage goes elsewhere. */
+void stage_take(struct core *c, struct core_job *j, enum stage_kind k)
 {
-    int64_t ms = base_ms;
-    for (uint64_t i = 1; i < times && ms < 60000; i++) ms *= 2;
-    return ms < 60000 ? ms : 60000;
+    struct core_stage *s = stage_of(j, k);
+
+    if (!s || !s->not_before_ms) return;
+    s->not_before_ms = 0;
+    timer_set(c, s);
 }
 
 static void set_line(struct core *c, struct core_stage *s, const char *line)
@@ -90,30 +146,40 @@ static void forget_progress(struct core_stage *s)
 
 /* ---- lease ---- */
 
-static void note_parent(struct core *c, struct core_job *j, const struct core_stage *s)
+/* How many commits it works on. While it is a job's turn nobody else commits, so score and train agree (invariant 1). */
+static uint64_t chain_of(const struct core *c, const struct core_job *j, enum stage_kind k)
 {
-    struct hash head = core_lineage(c, j->lineage)->head;
+    const struct core_stage *score = stage_of(j, STAGE_SCORE);
+    uint64_t head = lineage_of(c, j)->row.n_commits;
 
-    if (s->kind != STAGE_SCORE && s->kind != STAGE_TRAIN) return;
-    if (!j->parent_known) j->parent = head;
-    j->parent_known = 1;
-    assert(hash_equal(j->parent, head)); /* invariant 1: it was its turn all the time */
+    if (k == STAGE_SAMPLE || k == STAGE_EVALUATE) return j->commit_number;
+    if (k == STAGE_PRIOR) return 0;
+    assert(lineage_is_turn(c, j) && (k != STAGE_TRAIN || !score || score->chain == head));
+    return head;
 }
 
-void stage_grant(struct core *c, struct core_job *j, struct core_stage *s, struct hash group)
+void stage_grant(struct core *c, struct core_job *j, enum stage_kind k, struct group *g)
 {
-    stage_move(c, j, s, STAGE_GRANT);
-    note_parent(c, j, s);
-    s->epoch = ++c->epoch;
+    struct core_stage *s = stage_record(c, j, k);
+
+    if (!s) return;
+    stage_move(c, j, k, STAGE_GRANT);
+    s->chain = chain_of(c, j, k);
+    s->epoch = ++c->clock.epoch;
     s->attempts++;
-    s->group = group;
+    s->group = g->row.nonce;
+    s->granted_ms = c->now_ms;
     s->deadline_ms = c->now_ms + c->settings.term_ms;
-    s->not_before_ms = 0;
+    timer_set(c, s);
+    c->leased++;
+    g->row.lease = s;
     forget_progress(s);
     set_line(c, s, NULL);
     if (!j->started_ms) j->started_ms = c->now_ms;
-    core_event_row(c, j, EVENT_STAGE, s, "%s begins%s", proto_stage_kind((uint64_t)s->kind),
+    core_event_row(c, j, EVENT_STAGE, s, "%s begins%s", proto_stage_kind((uint64_t)k),
                    s->attempts > 1 ? " again" : "");
+    fair_charge(c, j, s);
+    fair_list(c, j, 0);
     job_refresh(c, j);
 }
 
@@ -121,6 +187,7 @@ void stage_beat(struct core *c, struct core_job *j, struct core_stage *s,
                 const struct msg_heartbeat *b)
 {
     s->deadline_ms = c->now_ms + c->settings.term_ms;
+    timer_set(c, s);
     if (!s->first_ms) {
         s->first_ms = c->now_ms;
         s->first_step = b->step;
@@ -141,60 +208,85 @@ void stage_beat(struct core *c, struct core_job *j, struct core_stage *s,
 
 /* ---- how a lease ends ---- */
 
+static int64_t back_off(uint64_t times, int64_t base_ms)
+{
+    int64_t ms = base_ms; /* doubling, to a minute */
+    for (uint64_t i = 1; i < times && ms < 60000; i++) ms *= 2;
+    return ms < 60000 ? ms : 60000;
+}
+
+/* Ready again, in front of its like, after a while. */
+static void wait_for(struct core *c, struct core_job *j, struct core_stage *s, int64_t ms)
+{
+    s->not_before_ms = ms ? c->now_ms + ms : 0;
+    timer_set(c, s);
+    fair_list(c, j, 1);
+    if (s->kind == STAGE_PRIOR) prior_settle(c, j);
+    job_refresh(c, j);
+}
+
 static void fail(struct core *c, struct core_job *j, struct core_stage *s, const char *line)
 {
     char text[PROTO_LINE + 1];
 
-    stage_move(c, j, s, STAGE_FAIL);
+    stage_move(c, j, s->kind, STAGE_FAIL);
     set_line(c, s, line);
     snprintf(text, sizeof text, "%s: %s", proto_stage_kind((uint64_t)s->kind), line);
     job_end(c, j, JOB_FAILED, proto_line(text));
 }
 
-/* One more loss. */
+/* One more loss. Which group it was and how far it came stands in the events: the evidence. */
 static void lost(struct core *c, struct core_job *j, struct core_stage *s, const char *why)
 {
+    const struct group *g = group_find(c, s->group);
+    const char *stage = proto_stage_kind((uint64_t)s->kind);
     char text[PROTO_LINE + 1];
 
     s->losses++;
+    core_event_row(c, j, EVENT_STAGE, s, "%s lost: %s (group %s on %s, at step %llu)", stage, why,
+                   g && g->row.known ? g->row.name : "unknown",
+                   g && g->row.known ? g->row.host : "unknown", (unsigned long long)s->step);
     if (s->losses >= c->settings.loss_limit) {
         snprintf(text, sizeof text,
-                 "given up after %llu losses without progress beyond step %llu; the last: %s",
-                 (unsigned long long)s->losses, (unsigned long long)s->best_step, why);
+                 "quarantined after %llu losses in a row without progress beyond step %llu, the "
+                 "last: %s; the events name the groups, `engram retry %llu` releases it",
+                 (unsigned long long)s->losses, (unsigned long long)s->best_step, why,
+                 (unsigned long long)j->id);
         fail(c, j, s, proto_line(text));
         return;
     }
-    core_event_row(c, j, EVENT_STAGE, s, "%s lost: %s", proto_stage_kind((uint64_t)s->kind), why);
-    stage_move(c, j, s, STAGE_LOSE);
-    s->not_before_ms = c->now_ms + back_off(s->losses, 500);
+    stage_move(c, j, s->kind, STAGE_LOSE);
     set_line(c, s, why);
-    job_refresh(c, j);
+    wait_for(c, j, s, back_off(s->losses, 500));
 }
 
 void stage_lose(struct core *c, struct core_job *j, struct core_stage *s, const char *why)
 {
-    s->epoch = ++c->epoch;
+    s->epoch = ++c->clock.epoch;
     lost(c, j, s, why);
 }
 
 void stage_release(struct core *c, struct core_job *j, struct core_stage *s)
 {
-    s->epoch = ++c->epoch;
+    s->epoch = ++c->clock.epoch;
     core_event_row(c, j, EVENT_STAGE, s, "%s put back", proto_stage_kind((uint64_t)s->kind));
-    stage_move(c, j, s, STAGE_AGAIN);
-    job_refresh(c, j);
+    stage_move(c, j, s->kind, STAGE_AGAIN);
+    wait_for(c, j, s, 0);
 }
 
+/* Leases that ran out are lost; where a back-off has ended the stage may begin. */
 void stage_expire(struct core *c)
 {
-    struct core_job *next;
+    struct core_stage *s;
 
-    if (!c->leased) return;
-    for (struct core_job *j = c->first_live; j; j = next) {
-        next = j->next_live;
-        for (int k = 0; k < j->n_stages && job_is_live(j); k++)
-            if (j->stages[k].state == STAGE_LEASED && j->stages[k].deadline_ms <= c->now_ms)
-                stage_lose(c, j, &j->stages[k], "its worker group fell silent");
+    while ((s = timer_due(c))) {
+        struct core_job *j = jobs_find(c, s->job);
+        if (s->deadline_ms) {
+            stage_lose(c, j, s, "its worker group fell silent");
+        } else {
+            stage_take(c, j, s->kind);
+            fair_list(c, j, 1);
+        }
     }
 }
 
@@ -221,23 +313,23 @@ static enum verdict judge(uint64_t code)
 static void pause_for(struct core *c, struct core_job *j, struct core_stage *s,
                       const struct msg_result *r)
 {
-    int64_t wait;
+    int64_t wait = back_off(++s->pauses, 5000);
 
-    s->pauses++;
-    wait = back_off(s->pauses, 5000);
-    stage_move(c, j, s, STAGE_AGAIN);
-    s->not_before_ms = c->now_ms + wait;
+    stage_move(c, j, s->kind, STAGE_AGAIN);
     set_line(c, s, r->line[0] ? r->line : err_name((enum code)r->code));
     core_event_row(c, j, EVENT_STAGE, s, "%s paused, again in %d s: %s",
                    proto_stage_kind((uint64_t)s->kind), (int)(wait / 1000), s->line ? s->line : "");
-    job_refresh(c, j);
+    wait_for(c, j, s, wait);
 }
 
 /* What is wrong with a result that calls itself good; NULL: nothing. */
-static const char *flaw(const struct core_stage *s, const struct msg_result *r)
+static const char *flaw(const struct core *c, const struct core_job *j, const struct core_stage *s,
+                        const struct msg_result *r)
 {
     if (s->kind == STAGE_TRAIN && (r->outputs.n != 1 || hash_is_zero(r->outputs.v[0])))
         return "a train stage must give exactly one commit";
+    if (s->kind == STAGE_TRAIN && lineage_find(lineage_of(c, j), r->outputs.v[0]))
+        return "train gave a commit that the lineage has already";
     if ((s->kind == STAGE_PRIOR || s->kind == STAGE_SCORE) && r->outputs.n == 0)
         return "the stage gave no output";
     return NULL;
@@ -246,21 +338,18 @@ static const char *flaw(const struct core_stage *s, const struct msg_result *r)
 static void succeed(struct core *c, struct core_job *j, struct core_stage *s,
                     const struct message *m)
 {
-    struct err e = {0};
+    enum stage_kind k = s->kind;
 
-    if (s->kind == STAGE_TRAIN &&
-        lineage_commit(c, j, m->result.outputs.v[0], m->result.seconds, &e)) {
-        lost(c, j, s, e.text);
-        return;
-    }
-    stage_move(c, j, s, STAGE_SUCCEED);
+    if (k == STAGE_TRAIN) lineage_commit(c, j, m->result.outputs.v[0], m->result.seconds);
+    stage_move(c, j, k, STAGE_SUCCEED);
     s->seconds = m->result.seconds;
     s->losses = s->pauses = 0;
     s->result = m;
-    core_event_row(c, j, EVENT_STAGE, s, "%s done in %.1f s", proto_stage_kind((uint64_t)s->kind),
+    core_event_row(c, j, EVENT_STAGE, s, "%s done in %.1f s", proto_stage_kind((uint64_t)k),
                    s->seconds);
-    if (s->kind == STAGE_PRIOR) prior_made(c, j);
+    if (k == STAGE_PRIOR) prior_made(c, j);
     job_advance(c, j);
+    if (k == STAGE_TRAIN) lineage_advance(c, lineage_of(c, j));
     job_refresh(c, j);
 }
 
@@ -268,17 +357,42 @@ void stage_result(struct core *c, struct core_job *j, struct core_stage *s, cons
 {
     const struct msg_result *r = &m->result;
     enum verdict v = judge(r->code);
-    const char *wrong = v == GOOD ? flaw(s, r) : NULL;
+    const char *wrong = v == GOOD ? flaw(c, j, s, r) : NULL;
 
     if (wrong) v = LOST;
     switch (v) {
     case GOOD: succeed(c, j, s, m); break;
     case PAUSE: pause_for(c, j, s, r); break;
     case AGAIN:
-        stage_move(c, j, s, STAGE_AGAIN);
-        job_refresh(c, j);
+        stage_move(c, j, s->kind, STAGE_AGAIN);
+        wait_for(c, j, s, 0);
         break;
     case LOST: lost(c, j, s, wrong ? wrong : r->line[0] ? r->line : "internal error"); break;
     case BAD: fail(c, j, s, r->line[0] ? r->line : err_name((enum code)r->code)); break;
     }
+}
+
+/* ---- looking ---- */
+
+enum stage_state core_stage_state(const struct core_job *j, enum stage_kind k)
+{
+    return stage_state(j, k);
+}
+
+const struct core_stage *core_stage_of(const struct core_job *j, enum stage_kind k)
+{
+    return stage_of(j, k);
+}
+
+enum stage_kind core_stage_now(const struct core_job *j)
+{
+    enum stage_kind first = (enum stage_kind)0;
+
+    for
+        EACH_STAGE(k)
+        {
+            if (stage_state(j, k) == STAGE_LEASED) return k;
+            if (!first && stage_state(j, k) && stage_state(j, k) < STAGE_DONE) first = k;
+        }
+    return first;
 }

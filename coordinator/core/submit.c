@@ -1,18 +1,10 @@
-/* submit.c - what users ask: each request is checked as a whole before anything changes (invariant 7), and one that came before
- * (same key) is answered as it was. */
+/* submit.c - what users ask to be made: each request is checked as a whole before anything changes (invariant 7), and one that
+ * came before (same key) is answered as it was. */
 #include "coordinator/core/state.h"
 
-#include <string.h>
+#include <stdio.h>
 
-/* ---- names ---- */
-
-/* A lineage is typed in shells and stands in paths: letters, digits, . _ - and no leading sign. */
-static int good_name(const char *s)
-{
-    static const char letters[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    return *s && !strchr("._-", *s) && s[strspn(s, letters)] == '\0';
-}
+#define N(x) ((unsigned long long)(x))
 
 /* Visible from end to end: no control characters, no space at either end; inside only if `inner`. */
 static int good_word(const char *s, const char *inner)
@@ -27,29 +19,50 @@ static int good_word(const char *s, const char *inner)
 /* ---- lineages ---- */
 
 /* A key that was used before: 1 when this request has been answered because of it. */
-static int lineage_again(struct core *c, const struct core_event *ev, struct hash key)
+static int lineage_again(struct core *c, const struct core_request *r, struct hash key)
 {
-    const struct core_lineage *l = core_lineage(c, map_get(&c->lineage_keys, key));
+    uint32_t hash = map_hash(c->settings.seed, key.v, HASH_BYTES);
+    size_t at;
 
-    if (!l) return 0;
-    if (hash_equal(l->digest, ev->digest) && strcmp(l->owner, ev->user) == 0) core_done(c, "");
-    else
-        core_refuse(c, ERR_EXISTS, "this request key made lineage %s before, with other contents",
-                    l->name);
-    return 1;
+    for (uint32_t i = map_first(&c->lineage_keys, hash, &at); i;
+         i = map_next(&c->lineage_keys, hash, &at)) {
+        const struct core_lineage *l = &lineage_at(c, i)->row;
+        if (!hash_equal(l->key, key)) continue;
+        if (hash_equal(l->digest, r->digest) && l->owner == c->asker->row.id) core_done(c, "");
+        else
+            core_refuse(c, ERR_EXISTS,
+                        "this request key made lineage %s before, with other contents", l->name);
+        return 1;
+    }
+    return 0;
 }
 
-void submit_lineage(struct core *c, const struct core_event *ev)
+int submit_good_sharing(struct core *c, const char *name, uint64_t visibility, uint64_t on_failure,
+                        const struct strs *shared)
 {
-    const struct msg_lineage_create *m = &ev->message->lineage_create;
-    struct core_lineage l = {.key = m->key, .digest = ev->digest, .created_ms = c->now_ms};
-    const struct core_lineage *there = core_lineage_named(c, m->name), *made;
+    if (visibility > VISIBLE_PUBLIC)
+        core_refuse(c, ERR_INPUT, "lineage %s: visibility %d is none of private, public", name,
+                    (int)visibility);
+    else if (on_failure > FAILURE_WAIT)
+        core_refuse(c, ERR_INPUT, "lineage %s: on failure %d is none of skip, wait", name,
+                    (int)on_failure);
+    else {
+        for (size_t i = 0; i < shared->n; i++) {
+            const char *s = shared->v[i];
+            if (good_name(s[0] == '@' ? s + 1 : s)) continue;
+            core_refuse(c, ERR_INPUT, "lineage %s: `%s` is no user and no @group", name, s);
+            return 0;
+        }
+        return 1;
+    }
+    return 0;
+}
 
-    if (hash_is_zero(m->key)) core_refuse(c, ERR_INPUT, "lineage_create: a request key is needed");
-    else if (lineage_again(c, ev, m->key)) return;
-    else if (c->stopping)
-        core_refuse(c, ERR_ENVIRONMENT, "the coordinator is stopping; try again when it is back");
-    else if (!good_name(m->name))
+static int bad_lineage(struct core *c, const struct msg_lineage_create *m)
+{
+    const struct lineage *there = lineage_named(c, m->name);
+
+    if (!good_name(m->name))
         core_refuse(
             c, ERR_INPUT,
             "lineage name `%s`: letters, digits, `.`, `_`, `-`, beginning with a letter or digit",
@@ -58,233 +71,315 @@ void submit_lineage(struct core *c, const struct core_event *ev)
         core_refuse(c, ERR_INPUT, "lineage %s: the base model needs an absolute path and a hash",
                     m->name);
     else if (there)
-        core_refuse(c, ERR_EXISTS, "lineage %s exists already; owner %s", m->name, there->owner);
-    else {
-        l.name = core_own(c, m->name);
-        l.owner = core_own(c, ev->user);
-        if (!(made = core_add_lineage(c, &l))) return;
-        core_put_lineage(c, made);
-        core_done(c, "");
-    }
-}
-
-/* ---- jobs ---- */
-
-struct request {
-    enum job_kind kind;
-    struct hash key, commit;
-    const char *lineage;
-};
-
-static struct request request_of(const struct message *m)
-{
-    switch (m->kind) {
-    case MSG_learn:
-        return (struct request){
-            .kind = JOB_LEARN, .key = m->learn.key, .lineage = m->learn.lineage};
-    case MSG_sample:
-        return (struct request){JOB_SAMPLE, m->sample.key, m->sample.commit, m->sample.lineage};
-    default:
-        return (struct request){JOB_EVALUATE, m->evaluate.key, m->evaluate.commit,
-                                m->evaluate.lineage};
-    }
-}
-
-static void accept(struct core *c, const struct core_job *j)
-{
-    struct message m = {.kind = MSG_accepted, .accepted.job = j->id};
-    if (j->kind == JOB_LEARN) m.accepted.before = core_before(c, j);
-    core_answer(c, c->ev->from, m);
-}
-
-static int job_again(struct core *c, const struct core_event *ev, struct hash key)
-{
-    const struct core_job *j = core_job(c, map_get(&c->job_keys, key));
-
-    if (!j) return 0;
-    if (hash_equal(j->digest, ev->digest) && strcmp(j->owner, ev->user) == 0) accept(c, j);
-    else
-        core_refuse(c, ERR_EXISTS, "this request key made job %llu before, with other contents",
-                    (unsigned long long)j->id);
+        core_refuse(c, ERR_EXISTS, "lineage %s exists already; owner %s", m->name,
+                    user_at(c, there->row.owner)->row.name);
+    else return !submit_good_sharing(c, m->name, m->visibility, m->on_failure, &m->shared_with);
     return 1;
 }
 
-static struct core_lineage *lineage_for(struct core *c, const struct core_event *ev,
-                                        const char *name)
+void submit_lineage(struct core *c, const struct core_event *ev)
 {
-    const struct core_lineage *l = core_lineage_named(c, name);
-    const char *near;
+    const struct msg_lineage_create *m = &ev->message->lineage_create;
+    struct core_lineage row = {.owner = c->asker->row.id,
+                               .key = m->key,
+                               .base_hash = m->base_hash,
+                               .created_ms = c->now_ms,
+                               .visibility = (uint8_t)m->visibility,
+                               .on_failure = (uint8_t)m->on_failure,
+                               .n_shared = m->shared_with.n};
+    struct lineage *l;
 
-    if (l && strcmp(l->owner, ev->user) == 0) return c->lineages[l->id - 1];
-    if (l) core_refuse(c, ERR_DENIED, "lineage %s belongs to %s", name, l->owner);
-    else if ((near = core_nearest_lineage(c, name)))
-        core_refuse(c, ERR_NOT_FOUND, "there is no lineage `%s`; did you mean `%s`?", name, near);
-    else core_refuse(c, ERR_NOT_FOUND, "there is no lineage `%s`", name);
-    return NULL;
-}
-
-/* The learn job that holds a token: it has committed, or may still. */
-static const struct core_job *token_holder(const struct core *c, const struct core_lineage *l,
-                                           const char *token)
-{
-    for (size_t i = 0; i < l->n_learns; i++) {
-        const struct core_job *j = core_job(c, l->learns[i]);
-        if (strcmp(j->token, token) == 0 && (job_is_live(j) || !hash_is_zero(j->commit))) return j;
-    }
-    return NULL;
-}
-
-static int bad_concept(struct core *c, const struct msg_learn *m)
-{
-    if (!good_word(m->token, ""))
-        core_refuse(c, ERR_INPUT, "token `%s`: one word without spaces, such as <rex>", m->token);
-    else if (!good_word(m->class_word, " "))
-        core_refuse(c, ERR_INPUT, "class `%s` of %s: one or a few plain words, such as dog",
-                    m->class_word, m->token);
-    else if (m->kind < CONCEPT_ANIMAL || m->kind > CONCEPT_STYLE)
-        core_refuse(c, ERR_INPUT, "%s: kind %d is none of animal, object, scene, style", m->token,
-                    (int)m->kind);
-    else if (m->images.n == 0)
-        core_refuse(c, ERR_INPUT, "%s: at least one image is needed", m->token);
-    else if (m->captions.n && m->captions.n != m->images.n)
-        core_refuse(c, ERR_INPUT, "%s: %zu captions for %zu images; one for each or none", m->token,
-                    m->captions.n, m->images.n);
-    else if (((m->wants & WANT_PRIOR) == 0) != (hash_is_zero(m->prior_key) != 0))
-        core_refuse(c, ERR_INPUT, "%s: a prior needs a prior_key, and only then", m->token);
-    else if ((m->wants & WANT_SAMPLE) && m->preview_prompts.n == 0)
-        core_refuse(c, ERR_INPUT, "%s: previews need at least one prompt", m->token);
-    else return 0;
-    return 1;
-}
-
-static int bad_learn(struct core *c, const struct core_lineage *l, const struct msg_learn *m)
-{
-    const struct core_job *holder = token_holder(c, l, m->token);
-    size_t waiting = 0;
-
-    if (bad_concept(c, m)) return 1;
-    for (size_t i = l->turn; i < l->n_learns; i++)
-        waiting += !lineage_decided(core_job(c, l->learns[i]));
-    if (holder && hash_is_zero(holder->commit))
-        core_refuse(c, ERR_EXISTS, "token %s is taken in %s by job %llu, which is %s", m->token,
-                    l->name, (unsigned long long)holder->id,
-                    proto_job_state((uint64_t)holder->state));
-    else if (holder)
-        core_refuse(c, ERR_EXISTS, "token %s is taken in %s by commit %llu (job %llu)", m->token,
-                    l->name, (unsigned long long)holder->commit_number,
-                    (unsigned long long)holder->id);
-    else if (l->n_commits + waiting >= PROTO_CHAIN)
-        core_refuse(c, ERR_INPUT, "lineage %s has %zu concepts, learned or waiting; at most %d",
-                    l->name, l->n_commits + waiting, PROTO_CHAIN);
-    else return 0;
-    return 1;
-}
-
-static int bad_reading(struct core *c, const struct core_lineage *l, const struct message *m,
-                       struct core_job *j)
-{
-    const struct core_commit *at = lineage_find(l, j->commit);
-    char text[HASH_TEXT];
-
-    if (m->kind == MSG_sample && (m->sample.prompts.n == 0 || m->sample.per_prompt == 0)) {
-        core_refuse(c, ERR_INPUT, "sample: at least one prompt and one picture for each");
-        return 1;
-    }
-    if (hash_is_zero(j->commit)) {
-        j->commit = l->head;
-        j->commit_number = l->n_commits;
-        return 0;
-    }
-    if (!at) {
-        core_refuse(c, ERR_NOT_FOUND,
-                    "commit %.12s is not in lineage %s; `engram log %s` lists its commits",
-                    hash_text(j->commit, text), l->name, l->name);
-        return 1;
-    }
-    j->commit_number = at->number;
-    return 0;
-}
-
-static void start(struct core *c, struct core_lineage *l, const struct core_event *ev,
-                  struct core_job *fresh)
-{
-    const struct msg_learn *learn = ev->message->kind == MSG_learn ? &ev->message->learn : NULL;
-    struct core_job *j;
-
-    fresh->owner = core_own(c, ev->user);
-    fresh->token = core_own(c, learn ? learn->token : "");
-    fresh->class_word = core_own(c, learn ? learn->class_word : "");
-    job_plan(fresh, learn ? learn->wants : 0);
-    if (!(j = core_add_job(c, fresh))) return;
-    core_touch(c, j);
-    j->dirty = 2; /* insert, with the request */
-    core_event_row(c, j, EVENT_STATE, NULL, "queued");
-    if (learn && !lineage_add_learn(c, l, j->id)) return;
-    prior_join(c, j);
-    if (learn) lineage_advance(c, l);
-    else job_advance(c, j);
-    accept(c, j);
-}
-
-void submit_job(struct core *c, const struct core_event *ev)
-{
-    const struct message *m = ev->message;
-    struct request r = request_of(m);
-    struct core_job j = {.kind = r.kind,
-                         .state = JOB_QUEUED,
-                         .key = r.key,
-                         .digest = ev->digest,
-                         .submitted_ms = c->now_ms};
-    struct core_lineage *l;
-
-    if (hash_is_zero(r.key)) {
-        core_refuse(c, ERR_INPUT, "%s: a request key is needed", proto_name(m->kind));
+    assert(ev->n_requests == 1);
+    if (hash_is_zero(m->key)) {
+        core_refuse(c, ERR_INPUT, "lineage_create: a request key is needed");
         return;
     }
-    if (job_again(c, ev, r.key)) return;
+    if (lineage_again(c, ev->requests, m->key)) return;
     if (c->stopping) {
         core_refuse(c, ERR_ENVIRONMENT, "the coordinator is stopping; try again when it is back");
         return;
     }
-    if (!(l = lineage_for(c, ev, r.lineage))) return;
-    j.lineage = l->id;
-    if (m->kind == MSG_learn) {
-        if (bad_learn(c, l, &m->learn)) return;
-        j.concept = (enum concept_kind)m->learn.kind;
-        j.prior_key = m->learn.prior_key;
-    } else {
-        j.commit = r.commit;
-        if (bad_reading(c, l, m, &j)) return;
-    }
-    start(c, l, ev, &j);
-}
-
-/* ---- cancel, stop ---- */
-
-void submit_cancel(struct core *c, const struct core_event *ev)
-{
-    uint64_t id = ev->message->cancel.job;
-    struct core_job *j = core_find_job(c, id);
-
-    if (!j) core_refuse(c, ERR_NOT_FOUND, "there is no job %llu", (unsigned long long)id);
-    else if (strcmp(j->owner, ev->user))
-        core_refuse(c, ERR_DENIED, "job %llu belongs to %s", (unsigned long long)id, j->owner);
-    else if (j->state == JOB_CANCELLED) core_done(c, "");
-    else if (!job_is_live(j))
-        core_refuse(c, ERR_STALE, "job %llu has ended already: %s", (unsigned long long)id,
-                    proto_job_state((uint64_t)j->state));
-    else {
-        const char *line =
-            j->kind == JOB_LEARN && !hash_is_zero(j->commit) ? "its commit stays" : "";
-        job_end(c, j, JOB_CANCELLED, line);
-        core_done(c, line);
-    }
-}
-
-void submit_stop(struct core *c, const struct core_event *ev)
-{
-    /* A second stop may only be more impatient. */
-    c->drain = ev->message->stop.drain && (!c->stopping || c->drain);
-    c->stopping = 1;
+    if (bad_lineage(c, m)) return;
+    row.name = (char *)(uintptr_t)m->name;
+    row.shared = (char **)(uintptr_t)m->shared_with.v;
+    row.digest = ev->requests->digest;
+    if (!(l = lineage_add(c, &row))) return;
+    put_lineage(c, l, ev->message);
     core_done(c, "");
+}
+
+/* ---- jobs: what becomes of one request ---- */
+
+struct outcome {
+    uint64_t job, before;
+    enum code code;
+    const char *line;
+};
+
+/* One request on its way: what it asks for, and what it will be answered. */
+struct asking {
+    struct core *c;
+    const struct core_request *r;
+    struct lineage *l;
+    struct outcome *out;
+    struct core_job job;
+};
+
+#define REFUSE(a, why, ...) refuse(a, why, core_line((a)->c, __VA_ARGS__))
+
+static int refuse(struct asking *a, enum code code, const char *line)
+{
+    *a->out = (struct outcome){.code = code, .line = line};
+    return 0;
+}
+
+static void accept(struct asking *a, const struct core_job *j, uint64_t before)
+{
+    *a->out = (struct outcome){.job = j->id, .before = before, .line = ""};
+}
+
+/* The job that this key made before. 1: answered because of it. */
+static int job_again(struct asking *a)
+{
+    const struct core_job *j = jobs_by_key(a->c, a->job.key);
+
+    if (!j && a->r->past) j = &a->r->past->job;
+    if (!j) return 0;
+    if (memcmp(j->digest, a->job.digest, CORE_DIGEST) == 0 && j->owner == a->job.owner)
+        accept(a, j, j->self ? core_before(a->c, j) : 0);
+    else
+        REFUSE(a, ERR_EXISTS, "this request key made job %llu before, with other contents",
+               N(j->id));
+    return 1;
+}
+
+static int find_lineage(struct asking *a, const char *name)
+{
+    struct core *c = a->c;
+    const struct core_user *who = &c->asker->row;
+    struct lineage *l = lineage_named(c, name);
+    const char *near;
+    int adds = a->job.kind == JOB_LEARN;
+
+    if (l &&
+        (adds ? core_may_add(c, who, c->role, &l->row) : core_may_read(c, who, c->role, &l->row))) {
+        a->l = l;
+        a->job.lineage = l->row.id;
+        return 1;
+    }
+    if (l && adds && core_may_read(c, who, c->role, &l->row))
+        return REFUSE(a, ERR_DENIED,
+                      "lineage %s belongs to %s and is not shared with you: it may "
+                      "be read, not added to",
+                      name, user_at(c, l->row.owner)->row.name);
+    if (l)
+        return REFUSE(a, ERR_DENIED, "lineage %s belongs to %s", name,
+                      user_at(c, l->row.owner)->row.name);
+    if ((near = core_nearest_lineage(c, name)))
+        return REFUSE(a, ERR_NOT_FOUND, "there is no lineage `%s`; did you mean `%s`?", name, near);
+    return REFUSE(a, ERR_NOT_FOUND, "there is no lineage `%s`", name);
+}
+
+static int within_quota(struct asking *a)
+{
+    const struct core_user *u = &a->c->asker->row;
+    uint64_t open = u->queued + u->running + u->paused;
+
+    if (u->max_queued && open >= u->max_queued)
+        return REFUSE(a, ERR_DENIED,
+                      "user %s has %llu jobs that have not ended and may have %llu: "
+                      "wait for some to end, or cancel them",
+                      u->name, N(open), N(u->max_queued));
+    if (u->max_bytes && u->bytes + a->r->bytes > u->max_bytes)
+        return REFUSE(a, ERR_DENIED,
+                      "user %s keeps %llu bytes of requests and may keep %llu: "
+                      "`engram forget` makes room",
+                      u->name, N(u->bytes), N(u->max_bytes));
+    return 1;
+}
+
+static int good_concept(struct asking *a, const struct msg_learn *m)
+{
+    if (!good_word(m->token, ""))
+        return REFUSE(a, ERR_INPUT, "token `%s`: one word without spaces, such as <rex>", m->token);
+    if (!good_word(m->class_word, " "))
+        return REFUSE(a, ERR_INPUT, "class `%s` of %s: one or a few plain words, such as dog",
+                      m->class_word, m->token);
+    if (m->kind < CONCEPT_ANIMAL || m->kind > CONCEPT_STYLE)
+        return REFUSE(a, ERR_INPUT, "%s: kind %d is none of animal, object, scene, style", m->token,
+                      (int)m->kind);
+    if (m->images.n == 0) return REFUSE(a, ERR_INPUT, "%s: at least one image is needed", m->token);
+    if (m->captions.n && m->captions.n != m->images.n)
+        return REFUSE(a, ERR_INPUT, "%s: %zu captions for %zu images; one for each or none",
+                      m->token, m->captions.n, m->images.n);
+    if (((m->wants & WANT_PRIOR) == 0) != (hash_is_zero(m->prior_key) != 0))
+        return REFUSE(a, ERR_INPUT, "%s: a prior needs a prior_key, and only then", m->token);
+    if ((m->wants & WANT_SAMPLE) && m->preview_prompts.n == 0)
+        return REFUSE(a, ERR_INPUT, "%s: previews need at least one prompt", m->token);
+    return 1;
+}
+
+static char *holder_line(struct core *c, const struct lineage *l, const char *token, uint64_t job)
+{
+    const struct core_job *j = jobs_find(c, job);
+
+    if (j && !j->commit_number)
+        return core_line(c, "token %s is taken in %s by job %llu, which is %s", token, l->row.name,
+                         N(job), proto_job_state(j->state));
+    for (size_t i = 0; i < l->row.n_commits; i++)
+        if (l->row.commits[i].job == job)
+            return core_line(c, "token %s is taken in %s by commit %zu (job %llu)", token,
+                             l->row.name, i + 1, N(job));
+    return core_line(c, "token %s is taken in %s by job %llu", token, l->row.name, N(job));
+}
+
+static int room_for_concept(struct asking *a, const char *token)
+{
+    struct lineage *l = a->l;
+    uint64_t holder = lineage_token(a->c, l, token);
+
+    if (holder) return refuse(a, ERR_EXISTS, holder_line(a->c, l, token, holder));
+    if (l->row.n_commits + l->row.n_undecided >= PROTO_CHAIN)
+        return REFUSE(a, ERR_INPUT, "lineage %s has %zu concepts, learned or waiting; at most %d",
+                      l->row.name, l->row.n_commits + l->row.n_undecided, PROTO_CHAIN);
+    return 1;
+}
+
+static int good_reading(struct asking *a, const struct message *m, struct hash commit)
+{
+    uint64_t number;
+    char text[HASH_TEXT];
+
+    if (m->kind == MSG_sample && (m->sample.prompts.n == 0 || m->sample.per_prompt == 0))
+        return REFUSE(a, ERR_INPUT, "sample: at least one prompt and one picture for each");
+    number = hash_is_zero(commit) ? a->l->row.n_commits : lineage_find(a->l, commit);
+    if (!number && !hash_is_zero(commit))
+        return REFUSE(a, ERR_NOT_FOUND,
+                      "commit %.12s is not in lineage %s; `engram log %s` lists its commits",
+                      hash_text(commit, text), a->l->row.name, a->l->row.name);
+    a->job.commit_number = (uint32_t)number;
+    return 1;
+}
+
+static void start(struct asking *a)
+{
+    const struct message *m = a->r->message;
+    const struct msg_learn *learn = m->kind == MSG_learn ? &m->learn : NULL;
+    struct core *c = a->c;
+    struct prior *p = NULL;
+    struct core_job *j;
+
+    a->job.id = c->clock.job + 1;
+    a->job.place = a->job.id << 20;
+    a->job.stages = job_plan((enum job_kind)a->job.kind, learn ? learn->wants : 0);
+    if (learn && (learn->wants & WANT_PRIOR)) {
+        if (!(p = prior_for(c, learn->prior_key))) return;
+        a->job.prior = p->row.id;
+    }
+    if (!(j = jobs_add(c, &a->job))) return;
+    put_job(c, j, m);
+    core_touch(c, j);
+    c->asker->row.bytes += a->r->bytes;
+    put_user(c, c->asker);
+    if (learn && !lineage_take_token(c, a->l, learn->token, j->id)) return;
+    if (learn) lineage_enter(c, a->l, j);
+    if (p) prior_join(c, j);
+    if (learn) lineage_advance(c, a->l);
+    else job_advance(c, j);
+    accept(a, j, learn ? a->l->row.n_undecided - 1 : 0);
+}
+
+static const char *lineage_in(const struct message *m)
+{
+    return m->kind == MSG_learn    ? m->learn.lineage
+           : m->kind == MSG_sample ? m->sample.lineage
+                                   : m->evaluate.lineage;
+}
+
+static struct hash key_in(const struct message *m)
+{
+    return m->kind == MSG_learn    ? m->learn.key
+           : m->kind == MSG_sample ? m->sample.key
+                                   : m->evaluate.key;
+}
+
+static uint64_t priority_in(const struct message *m)
+{
+    return m->kind == MSG_learn    ? m->learn.priority
+           : m->kind == MSG_sample ? m->sample.priority
+                                   : m->evaluate.priority;
+}
+
+static int good_request(struct asking *a, const struct message *m)
+{
+    if (a->c->stopping)
+        return REFUSE(a, ERR_ENVIRONMENT, "the coordinator is stopping; try again when it is back");
+    if (priority_in(m) >= PRIORITIES)
+        return REFUSE(a, ERR_INPUT, "%s: priority %d is none of normal, high, low",
+                      proto_name(m->kind), (int)priority_in(m));
+    if (!find_lineage(a, lineage_in(m)) || !within_quota(a)) return 0;
+    if (m->kind == MSG_learn)
+        return good_concept(a, &m->learn) && room_for_concept(a, m->learn.token);
+    return good_reading(a, m, m->kind == MSG_sample ? m->sample.commit : m->evaluate.commit);
+}
+
+/* One request, from its bytes to its answer. */
+static void ask(struct core *c, const struct core_request *r, struct outcome *out)
+{
+    struct asking a = {.c = c, .r = r, .out = out};
+    const struct message *m = r->message;
+    struct hash key;
+
+    if (!m) {
+        refuse(&a, r->code, r->line);
+        return;
+    }
+    key = key_in(m);
+    if (hash_is_zero(key)) {
+        REFUSE(&a, ERR_INPUT, "%s: a request key is needed", proto_name(m->kind));
+        return;
+    }
+    a.job = (struct core_job){.kind = m->kind == MSG_learn    ? JOB_LEARN
+                                      : m->kind == MSG_sample ? JOB_SAMPLE
+                                                              : JOB_EVALUATE,
+                              .state = JOB_QUEUED,
+                              .priority = (uint8_t)priority_in(m),
+                              .owner = c->asker->row.id,
+                              .submitted_ms = c->now_ms};
+    memcpy(a.job.key, key.v, CORE_KEY);
+    memcpy(a.job.digest, r->digest.v, CORE_DIGEST);
+    if (!job_again(&a) && good_request(&a, m)) start(&a);
+}
+
+void submit_one(struct core *c, const struct core_event *ev)
+{
+    struct outcome o = {.code = ERR_NOMEM, .line = "out of memory"};
+
+    assert(ev->n_requests == 1);
+    ask(c, ev->requests, &o);
+    if (o.job)
+        core_answer(
+            c, ev->from,
+            (struct message){.kind = MSG_accepted, .accepted = {.job = o.job, .before = o.before}});
+    else core_refuse(c, o.code, "%s", o.line ? o.line : "");
+}
+
+/* Each by itself: one that is refused stands in nobody's way. */
+void submit_many(struct core *c, const struct core_event *ev)
+{
+    struct message m = {.kind = MSG_accepted_many};
+    struct accepted_rows *rows = &m.accepted_many.rows;
+
+    rows->v = arena_alloc(&c->out->arena, (ev->n_requests + 1) * sizeof *rows->v);
+    if (!rows->v) {
+        c->broken = 1;
+        return;
+    }
+    for (; rows->n < ev->n_requests && !c->broken; rows->n++) {
+        struct outcome o = {.code = ERR_NOMEM, .line = "out of memory"};
+        ask(c, &ev->requests[rows->n], &o);
+        rows->v[rows->n] = (struct accepted_row){
+            .job = o.job, .before = o.before, .code = (uint64_t)o.code, .line = o.line};
+    }
+    core_answer(c, ev->from, m);
 }

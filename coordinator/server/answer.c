@@ -1,5 +1,5 @@
-/* answer.c - questions that change nothing: ping, lineage_list, queue, job, watch, log. Answers are pages that fit into one
- * message; what does not fit is said by `total`. */
+/* answer.c - questions that change nothing: ping, lineage_list, log, user_list, group_list, audit; jobs.c and pages.c answer those
+ * about jobs. Answers are pages that fit into one message; what does not fit is said by `total`. */
 #include "coordinator/server/server.h"
 
 #include <string.h>
@@ -12,13 +12,24 @@ static enum code nomem(struct err *e)
     return err_set(e, ERR_NOMEM, "out of memory");
 }
 
-/* Everything here belongs to the one user of this coordinator; others' rows do not exist (invariant 6). */
-static int is_mine(const struct server *s, const char *owner)
+/* Who asks, and what they may see (invariant 6). */
+struct asker {
+    const struct core_user *row; /* NULL: never heard of */
+    enum role role;
+};
+
+static int may_read(const struct server *s, const struct asker *by, const struct core_lineage *l)
 {
-    return strcmp(owner, s->user) == 0;
+    return core_may_read(s->core, by->row, by->role, l);
 }
 
-static enum code no_lineage(const struct server *s, const char *name, struct err *e)
+static enum code admins_only(const struct asker *by, const char *what, struct err *e)
+{
+    int admin = by->role == ROLE_ADMIN || (by->row && by->row->role == ROLE_ADMIN);
+    return admin ? OK : err_set(e, ERR_DENIED, "%s is for admins", what);
+}
+
+enum code answer_no_lineage(const struct server *s, const char *name, struct err *e)
 {
     const char *near = core_nearest_lineage(s->core, name);
 
@@ -30,293 +41,255 @@ static enum code no_lineage(const struct server *s, const char *name, struct err
 
 /* ---- ping ---- */
 
-static enum code answer_ping(struct server *s, const struct message *ask, struct arena *a,
-                             struct message *out, struct err *e)
+static enum code answer_ping(struct server *s, const struct asked *q, const struct asker *by,
+                             struct arena *a, struct message *out, struct err *e)
 {
     const char *launcher = s->launch_trouble ? s->launch_trouble(s->launch_self) : "";
-    const struct core_group *groups;
-    struct msg_pong *p = &out->pong;
-    size_t n;
+    struct core_backlog now;
 
-    (void)ask;
     (void)a;
     (void)e;
-    *out = (struct message){.kind = MSG_pong,
-                            .pong = {.version = ENGRAM_VERSION,
-                                     .pid = (uint64_t)getpid(),
-                                     .home = s->home,
-                                     .now_ms = s->now_ms}};
-    groups = core_groups(s->core, &n);
-    p->groups = n;
-    for (size_t i = 0; i < n; i++) p->ranks += groups[i].ranks;
-    for (uint64_t id = 1; id <= core_last_job(s->core); id++) {
-        enum job_state state = core_job(s->core, id)->state;
-        p->queued += state == JOB_QUEUED || state == JOB_PAUSED;
-        p->running += state == JOB_RUNNING;
-    }
-    p->line = core_stopping(s->core) ? "stopping"
-              : launcher[0]          ? launcher
-              : n                    ? ""
-                                     : "no worker group has said hello yet";
+    core_backlog(s->core, &now);
+    *out = (struct message){
+        .kind = MSG_pong,
+        .pong = {.version = ENGRAM_VERSION,
+                 .pid = (uint64_t)getpid(),
+                 .home = s->home,
+                 .now_ms = s->now_ms,
+                 .queued = now.queued + now.paused,
+                 .running = now.running,
+                 .groups = now.groups,
+                 .ranks = now.ranks,
+                 .user = q->user,
+                 .role = (uint64_t)(by->row && by->row->role == ROLE_ADMIN ? ROLE_ADMIN : by->role),
+                 .ready = now.ready}};
+    out->pong.line = core_stopping(s->core)       ? "stopping"
+                     : launcher[0]                ? launcher
+                     : !now.groups                ? "no worker group has said hello yet"
+                     : now.draining == now.groups ? "all worker groups are draining"
+                                                  : "";
     return OK;
 }
 
 /* ---- lineages ---- */
 
-static enum code answer_lineages(struct server *s, const struct message *ask, struct arena *a,
-                                 struct message *out, struct err *e)
+static enum code lineage_row(struct server *s, const struct core_lineage *l, struct arena *a,
+                             struct lineage_row *r, struct err *e)
 {
-    const char *name = ask->lineage_list.name;
-    size_t most = core_last_lineage(s->core) < PROTO_ROWS ? core_last_lineage(s->core) : PROTO_ROWS;
+    *r = (struct lineage_row){.name = l->name,
+                              .owner = core_user(s->core, l->owner)->name,
+                              .head = l->head,
+                              .n_commits = l->n_commits,
+                              .n_waiting = l->n_waiting,
+                              .created_ms = l->created_ms,
+                              .visibility = l->visibility,
+                              .on_failure = l->on_failure,
+                              .held = l->held,
+                              .shared_with = {l->n_shared, (const char **)(uintptr_t)l->shared}};
+    return store_base(s->store, l->id, a, &r->base_path, &r->base_hash, e);
+}
+
+static enum code answer_lineages(struct server *s, const struct asked *q, const struct asker *by,
+                                 struct arena *a, struct message *out, struct err *e)
+{
+    const char *name = q->m.lineage_list.name;
+    const struct core_lineage *one = name[0] ? core_lineage_named(s->core, name) : NULL;
+    uint32_t first = one ? one->id : 1, last = name[0] ? first : core_last_lineage(s->core);
     struct lineage_rows *rows = &out->lineages.rows;
     size_t bytes = 0;
     enum code rc;
 
     *out = (struct message){.kind = MSG_lineages};
-    rows->v = arena_alloc(a, (most + 1) * sizeof *rows->v);
+    if (name[0] && (!one || !may_read(s, by, one))) return answer_no_lineage(s, name, e);
+    rows->v = arena_alloc(a, (PROTO_ROWS + 1) * sizeof *rows->v);
     if (!rows->v) return nomem(e);
-    for (uint64_t id = 1; id <= core_last_lineage(s->core) && rows->n < most && bytes < PAGE_BYTES;
-         id++) {
+    for (uint32_t id = first; id <= last && rows->n < PROTO_ROWS && bytes < PAGE_BYTES; id++) {
         const struct core_lineage *l = core_lineage(s->core, id);
-        if (!is_mine(s, l->owner) || (name[0] && strcmp(name, l->name))) continue;
-        struct lineage_row *r = &rows->v[rows->n++];
-        *r = (struct lineage_row){.name = l->name,
-                                  .owner = l->owner,
-                                  .head = l->head,
-                                  .n_commits = l->n_commits,
-                                  .created_ms = l->created_ms};
-        for (size_t i = l->turn; i < l->n_learns; i++)
-            r->n_waiting += !JOB_ENDED(core_job(s->core, l->learns[i])->state);
-        if ((rc = store_base(s->store, id, a, &r->base_path, &r->base_hash, e))) return rc;
-        bytes += 512 + strlen(r->base_path);
+        if (!may_read(s, by, l)) continue;
+        if ((rc = lineage_row(s, l, a, &rows->v[rows->n], e))) return rc;
+        bytes += 1024 + strlen(rows->v[rows->n].base_path) + l->n_shared * PROTO_NAME;
+        rows->n++;
     }
-    return name[0] && rows->n == 0 ? no_lineage(s, name, e) : OK;
-}
-
-/* ---- jobs ---- */
-
-static int64_t eta(const struct server *s, const struct core_stage *g)
-{
-    if (g->state != STAGE_LEASED || !g->first_ms || g->step <= g->first_step || g->of < g->step)
-        return -1;
-    double per_step = (double)(s->now_ms - g->first_ms) / (double)(g->step - g->first_step);
-    return (int64_t)(per_step * (double)(g->of - g->step));
-}
-
-static enum code results_of(struct server *s, const struct core_job *j, struct arena *a,
-                            struct hashes *out, struct err *e)
-{
-    if (j->kind != JOB_LEARN)
-        return store_outputs(s->store, j->id, j->stages[0].kind, a, out, NULL, e);
-    *out = (struct hashes){0};
-    if (hash_is_zero(j->commit)) return OK;
-    *out = (struct hashes){1, arena_copy(a, &j->commit, sizeof j->commit)};
-    return out->v ? OK : nomem(e);
-}
-
-static enum code job_row(struct server *s, const struct core_job *j, struct arena *a,
-                         struct job_row *r, struct err *e)
-{
-    const struct core_stage *g = core_stage_now(j);
-
-    *r = (struct job_row){.job = j->id,
-                          .kind = (uint64_t)j->kind,
-                          .state = (uint64_t)j->state,
-                          .owner = j->owner,
-                          .lineage = core_lineage(s->core, j->lineage)->name,
-                          .token = j->token,
-                          .class_word = j->class_word,
-                          .eta_ms = -1,
-                          .submitted_ms = j->submitted_ms,
-                          .started_ms = j->started_ms,
-                          .finished_ms = j->finished_ms,
-                          .commit = j->commit};
-    if (g) {
-        r->stage = (uint64_t)g->kind;
-        r->step = g->step;
-        r->of = g->of;
-        r->eta_ms = eta(s, g);
-    }
-    for (int i = 0; i < j->n_stages; i++) r->attempts += j->stages[i].attempts;
-    r->line = why_line(s->core, j, s->now_ms, a);
-    return results_of(s, j, a, &r->results, e);
-}
-
-static int wanted(const struct server *s, const struct msg_queue *q, const struct core_job *j)
-{
-    return is_mine(s, j->owner) && (!q->states || (q->states >> j->state & 1)) &&
-           (!q->lineage[0] || strcmp(q->lineage, core_lineage(s->core, j->lineage)->name) == 0);
-}
-
-static enum code answer_queue(struct server *s, const struct message *ask, struct arena *a,
-                              struct message *out, struct err *e)
-{
-    const struct msg_queue *q = &ask->queue;
-    size_t most = q->limit ? (size_t)q->limit : PROTO_ROWS, bytes = 0;
-    struct job_rows *rows = &out->jobs.rows;
-    enum code rc;
-
-    *out = (struct message){.kind = MSG_jobs};
-    if (q->lineage[0] && !core_lineage_named(s->core, q->lineage))
-        return no_lineage(s, q->lineage, e);
-    rows->v = arena_alloc(a, most * sizeof *rows->v);
-    if (!rows->v) return nomem(e);
-    for (uint64_t id = core_last_job(s->core); id > 0; id--) {
-        const struct core_job *j = core_job(s->core, id);
-        if (!wanted(s, q, j)) continue;
-        out->jobs.total++;
-        if (rows->n == most || bytes >= PAGE_BYTES) continue;
-        if ((rc = job_row(s, j, a, &rows->v[rows->n], e))) return rc;
-        bytes += 1500 + rows->v[rows->n++].results.n * HASH_BYTES;
-    }
-    return OK;
-}
-
-static enum code stage_row(struct server *s, const struct core_job *j, const struct core_stage *g,
-                           struct arena *a, struct stage_row *r, struct err *e)
-{
-    *r = (struct stage_row){.stage = (uint64_t)g->kind,
-                            .state = (uint64_t)g->state,
-                            .attempts = g->attempts,
-                            .losses = g->losses,
-                            .epoch = g->epoch,
-                            .step = g->step,
-                            .of = g->of,
-                            .seconds = g->seconds,
-                            .line = g->state == STAGE_LEASED ? g->text : g->line};
-    return store_outputs(s->store, j->id, g->kind, a, &r->outputs, &r->report, e);
-}
-
-static enum code find_job(struct server *s, uint64_t id, const struct core_job **j, struct err *e)
-{
-    *j = core_job(s->core, id);
-    if (!*j || !is_mine(s, (*j)->owner))
-        return err_set(e, ERR_NOT_FOUND, "there is no job %llu", (unsigned long long)id);
-    return OK;
-}
-
-static enum code answer_job(struct server *s, const struct message *ask, struct arena *a,
-                            struct message *out, struct err *e)
-{
-    const struct core_job *j;
-    struct msg_job_info *m = &out->job_info;
-    enum code rc;
-
-    *out = (struct message){.kind = MSG_job_info};
-    if ((rc = find_job(s, ask->job.job, &j, e))) return rc;
-    m->rows = (struct job_rows){1, arena_alloc(a, sizeof *m->rows.v)};
-    m->stages = (struct stage_rows){(size_t)j->n_stages,
-                                    arena_alloc(a, (size_t)j->n_stages * sizeof *m->stages.v)};
-    if (!m->rows.v || !m->stages.v) return nomem(e);
-    if ((rc = job_row(s, j, a, m->rows.v, e)) ||
-        (rc = store_request(s->store, j->id, a, &m->request, e)))
-        return rc;
-    for (int i = 0; i < j->n_stages; i++)
-        if ((rc = stage_row(s, j, &j->stages[i], a, &m->stages.v[i], e))) return rc;
-    return OK;
-}
-
-/* ---- watch ---- */
-
-static void sort_by_seq(struct event_rows *rows)
-{
-    for (size_t i = 1; i < rows->n; i++) { /* two sorted runs, one of at most 64 */
-        struct event_row r = rows->v[i];
-        size_t k = i;
-        for (; k > 0 && rows->v[k - 1].seq > r.seq; k--) rows->v[k] = rows->v[k - 1];
-        rows->v[k] = r;
-    }
-}
-
-static enum code answer_watch(struct server *s, const struct message *ask, struct arena *a,
-                              struct message *out, struct err *e)
-{
-    const struct core_job *j;
-    struct event_rows *rows = &out->events.rows;
-    enum code rc;
-
-    *out = (struct message){.kind = MSG_events};
-    if ((rc = find_job(s, ask->watch.job, &j, e)) ||
-        (rc = store_events(s->store, j->id, ask->watch.after_seq, a, rows, e)))
-        return rc;
-    out->events.state = (uint64_t)j->state;
-    /* A full page of durable rows may have more behind it; progress would overtake them. */
-    if (rows->n < PROTO_ROWS) rings_read(s->rings, j->id, ask->watch.after_seq, rows);
-    sort_by_seq(rows);
     return OK;
 }
 
 /* ---- log ---- */
 
-static enum code commit_row(struct server *s, const struct core_commit *k, struct arena *a,
-                            struct commit_row *r, struct err *e)
+static enum code commit_row(struct server *s, const struct core_lineage *l, uint64_t number,
+                            struct arena *a, struct commit_row *r, struct err *e)
 {
-    const struct core_job *j = core_job(s->core, k->job);
-    const struct core_stage *evaluate = core_stage_of(j, STAGE_EVALUATE),
-                            *sample = core_stage_of(j, STAGE_SAMPLE);
+    const struct core_link *k = &l->commits[number - 1];
     struct hashes reports = {0};
+    struct core_commit row;
+    struct message learn;
     enum code rc;
 
-    *r = (struct commit_row){.number = k->number,
-                             .commit = k->hash,
-                             .parent = k->parent,
-                             .job = k->job,
-                             .token = j->token,
-                             .class_word = j->class_word,
-                             .kind = (uint64_t)j->concept,
-                             .seconds = k->seconds,
-                             .committed_ms = k->committed_ms};
-    if ((rc = store_images(s->store, j->id, a, &r->images, e))) return rc;
-    if (sample && sample->state == STAGE_DONE &&
-        (rc = store_outputs(s->store, j->id, STAGE_SAMPLE, a, &r->previews, NULL, e)))
+    if ((rc = store_commit(s->store, l->id, number, &row, e)) ||
+        (rc = store_request(s->store, k->job, 0, a, &learn, NULL, e)))
         return rc;
-    if (evaluate && evaluate->state == STAGE_DONE &&
-        (rc = store_outputs(s->store, j->id, STAGE_EVALUATE, a, &reports, NULL, e)))
+    *r = (struct commit_row){.number = number,
+                             .commit = k->hash,
+                             .parent = row.parent,
+                             .job = k->job,
+                             .token = learn.learn.token,
+                             .class_word = learn.learn.class_word,
+                             .kind = learn.learn.kind,
+                             .images = learn.learn.images,
+                             .seconds = row.seconds,
+                             .committed_ms = row.committed_ms};
+    if ((rc = store_outputs(s->store, k->job, STAGE_SAMPLE, a, &r->previews, NULL, e)) ||
+        (rc = store_outputs(s->store, k->job, STAGE_EVALUATE, a, &reports, NULL, e)))
         return rc;
     if (reports.n) r->evaluation = reports.v[0];
     return OK;
 }
 
-static enum code answer_log(struct server *s, const struct message *ask, struct arena *a,
-                            struct message *out, struct err *e)
+static enum code answer_log(struct server *s, const struct asked *q, const struct asker *by,
+                            struct arena *a, struct message *out, struct err *e)
 {
-    const struct core_lineage *l = core_lineage_named(s->core, ask->log.lineage);
-    size_t most = ask->log.limit ? (size_t)ask->log.limit : PROTO_ROWS, bytes = 0;
+    const struct msg_log *ask = &q->m.log;
+    const struct core_lineage *l = core_lineage_named(s->core, ask->lineage);
+    size_t most = ask->limit ? (size_t)ask->limit : PROTO_ROWS, bytes = 0;
     struct commit_rows *rows = &out->commits.rows;
     enum code rc;
 
     *out = (struct message){.kind = MSG_commits};
-    if (!l || !is_mine(s, l->owner)) return no_lineage(s, ask->log.lineage, e);
+    if (!l || !may_read(s, by, l)) return answer_no_lineage(s, ask->lineage, e);
     out->commits.total = l->n_commits;
     rows->v = arena_alloc(a, most * sizeof *rows->v);
     if (!rows->v) return nomem(e);
-    for (size_t i = (size_t)ask->log.after;
-         i < l->n_commits && rows->n < most && bytes < PAGE_BYTES; i++) {
+    for (uint64_t n = ask->after + 1; n <= l->n_commits && rows->n < most && bytes < PAGE_BYTES;
+         n++) {
         struct commit_row *r = &rows->v[rows->n];
-        if ((rc = commit_row(s, &l->commits[i], a, r, e))) return rc;
+        if ((rc = commit_row(s, l, n, a, r, e))) return rc;
         bytes += 700 + (r->images.n + r->previews.n) * HASH_BYTES;
         rows->n++;
     }
     return OK;
 }
 
+/* ---- users, groups, audit ---- */
+
+static void user_row(const struct core_user *u, struct user_row *r)
+{
+    *r = (struct user_row){.name = u->name,
+                           .role = (uint64_t)u->role,
+                           .group = u->group,
+                           .key = u->key,
+                           .revoked = (uint64_t)u->revoked,
+                           .weight = u->weight,
+                           .max_queued = u->max_queued,
+                           .max_running = u->max_running,
+                           .max_bytes = u->max_bytes,
+                           .queued = u->queued + u->running + u->paused,
+                           .running = u->leased,
+                           .bytes = u->bytes,
+                           .added_ms = u->added_ms};
+}
+
+static enum code answer_users(struct server *s, const struct asked *q, const struct asker *by,
+                              struct arena *a, struct message *out, struct err *e)
+{
+    const char *name = q->m.user_list.name;
+    int all = admins_only(by, "", NULL) == OK;
+    struct user_rows *rows = &out->users.rows;
+
+    *out = (struct message){.kind = MSG_users};
+    rows->v = arena_alloc(a, (PROTO_ROWS + 1) * sizeof *rows->v);
+    if (!rows->v) return nomem(e);
+    for (uint32_t id = 1; id <= core_last_user(s->core) && rows->n < PROTO_ROWS; id++) {
+        const struct core_user *u = core_user(s->core, id);
+        if ((all || u == by->row) && (!name[0] || strcmp(name, u->name) == 0))
+            user_row(u, &rows->v[rows->n++]);
+    }
+    return name[0] && !rows->n ? err_set(e, ERR_NOT_FOUND, "there is no user `%s`", name) : OK;
+}
+
+static void group_row(const struct core_group *g, struct group_row *r)
+{
+    *r = (struct group_row){.name = g->name,
+                            .host = g->host,
+                            .device = g->device,
+                            .nonce = g->nonce,
+                            .ranks = g->ranks,
+                            .pid = g->pid,
+                            .draining = (uint64_t)g->draining,
+                            .seen_ms = g->seen_ms};
+    if (!g->lease) return;
+    r->job = g->lease->job;
+    r->stage = (uint64_t)g->lease->kind;
+    r->epoch = g->lease->epoch;
+}
+
+static enum code answer_groups(struct server *s, const struct asked *q, const struct asker *by,
+                               struct arena *a, struct message *out, struct err *e)
+{
+    const char *name = q->m.group_list.name;
+    struct group_rows *rows = &out->groups.rows;
+    const struct core_group *g;
+    uint32_t at = 0;
+
+    (void)by;
+    *out = (struct message){.kind = MSG_groups};
+    rows->v = arena_alloc(a, (PROTO_ROWS + 1) * sizeof *rows->v);
+    if (!rows->v) return nomem(e);
+    while (rows->n < PROTO_ROWS && (g = core_each_group(s->core, &at)))
+        if (!name[0] || strcmp(name, g->name) == 0) group_row(g, &rows->v[rows->n++]);
+    return OK;
+}
+
+static enum code answer_audit(struct server *s, const struct asked *q, const struct asker *by,
+                              struct arena *a, struct message *out, struct err *e)
+{
+    const struct msg_audit *ask = &q->m.audit;
+    enum code rc = admins_only(by, "the audit", e);
+
+    *out = (struct message){.kind = MSG_audit_log};
+    if (rc) return rc;
+    return store_audit(s->store, ask->after_seq, ask->limit ? (size_t)ask->limit : PROTO_ROWS, a,
+                       &out->audit_log.rows, e);
+}
+
+/* ---- jobs: elsewhere ---- */
+
+static enum code answer_job(struct server *s, const struct asked *q, const struct asker *by,
+                            struct arena *a, struct message *out, struct err *e)
+{
+    (void)by;
+    return jobs_answer(s, q, a, out, e);
+}
+
+static enum code answer_watch(struct server *s, const struct asked *q, const struct asker *by,
+                              struct arena *a, struct message *out, struct err *e)
+{
+    (void)by;
+    return jobs_watch(s, q, a, out, e);
+}
+
 /* ---- table ---- */
 
-typedef enum code answer_fn(struct server *s, const struct message *ask, struct arena *a,
-                            struct message *out, struct err *e);
+typedef enum code answer_fn(struct server *s, const struct asked *q, const struct asker *by,
+                            struct arena *a, struct message *out, struct err *e);
 
 static answer_fn *const answers[MSG_KINDS] = {
-    [MSG_ping] = answer_ping, [MSG_lineage_list] = answer_lineages, [MSG_queue] = answer_queue,
-    [MSG_job] = answer_job,   [MSG_watch] = answer_watch,           [MSG_log] = answer_log,
+    [MSG_ping] = answer_ping,         [MSG_lineage_list] = answer_lineages,
+    [MSG_job] = answer_job,           [MSG_watch] = answer_watch,
+    [MSG_log] = answer_log,           [MSG_user_list] = answer_users,
+    [MSG_group_list] = answer_groups, [MSG_audit] = answer_audit,
 };
 
 int answer_knows(enum msg_kind kind)
 {
-    return answers[kind] != NULL;
+    return answers[kind] != NULL || kind == MSG_queue;
 }
 
-enum code answer_make(struct server *s, const struct message *ask, struct arena *a,
-                      struct message *out, struct err *e)
+enum code answer_make(struct server *s, const struct asked *q, struct arena *a, struct message *out,
+                      struct err *e)
 {
-    return answers[ask->kind](s, ask, a, out, e);
+    struct asker by = {.row = server_user(s, q), .role = q->role};
+
+    if (by.row && by.row->revoked)
+        return err_set(e, ERR_DENIED, "user %s is not heard any more: an admin revoked them",
+                       by.row->name);
+    return answers[q->m.kind](s, q, &by, a, out, e);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,6 +55,15 @@ static void name_user(struct server *s)
     else snprintf(s->user, sizeof s->user, "uid-%u", (unsigned)geteuid());
 }
 
+/* Of the core's hash tables. Without randomness a user could slow down the others; nothing else depends on it. */
+static uint64_t secret(void)
+{
+    uint64_t n = 0;
+    if (getrandom(&n, sizeof n, GRND_NONBLOCK) != sizeof n)
+        n = (uint64_t)read_clock(CLOCK_REALTIME);
+    return n;
+}
+
 enum code server_open(struct server *s, const char *home, struct err *e)
 {
     char path[4200];
@@ -64,7 +74,11 @@ enum code server_open(struct server *s, const char *home, struct err *e)
     s->mono_ms = read_clock(CLOCK_BOOTTIME);
     name_user(s);
     snprintf(path, sizeof path, "%s/coordinator.db", home);
-    if (!(s->rings = rings_make())) return err_set(e, ERR_NOMEM, "out of memory");
+    s->settings.seed = secret();
+    s->rings = rings_make();
+    s->pages = pages_make();
+    s->forget = forget_make();
+    if (!s->rings || !s->pages || !s->forget) return err_set(e, ERR_NOMEM, "out of memory");
     if ((rc = store_open(&s->store, path, e))) return rc;
     return load(s, e);
 }
@@ -75,6 +89,8 @@ void server_close(struct server *s)
     core_free(s->core);
     store_close(s->store);
     rings_free(s->rings);
+    pages_free(s->pages);
+    forget_free(s->forget);
     memset(s, 0, sizeof *s);
 }
 
@@ -89,10 +105,6 @@ static void recover(struct server *s, const struct err *why)
 
 /* ---- one batch ---- */
 
-struct asked {
-    struct message m;
-    struct core_address from;
-};
 struct batch {
     struct asked *v;
     size_t n;
@@ -100,7 +112,7 @@ struct batch {
     struct core_actions actions;
 };
 
-static void answer(struct server *s, const struct core_address *to, struct message *m)
+void server_answer(struct server *s, const struct core_address *to, struct message *m)
 {
     struct link_peer peer = {.n = to->n, .version = to->version};
     struct err e;
@@ -109,21 +121,22 @@ static void answer(struct server *s, const struct core_address *to, struct messa
     if (to->socket >= SOCKETS) return;
     memcpy(peer.id, to->peer, sizeof peer.id);
     m->id = to->id;
+    m->version = to->version;
     rc = link_server_send(s->link[to->socket], &peer, m, &e);
     /* A peer that has left is no event; a message that cannot be written is a bug of ours. */
     if (rc && rc != ERR_AGAIN) log_line(LOG_WARN, "answer `%s`: %s", proto_name(m->kind), e.text);
 }
 
-static void refuse(struct server *s, const struct core_address *to, struct err *why)
+void server_refuse(struct server *s, const struct core_address *to, struct err *why)
 {
     struct message m = proto_refused(why);
-    answer(s, to, &m);
+    server_answer(s, to, &m);
 }
 
 /* May this message come from this socket? */
-static int allowed(struct server *s, const struct asked *q)
+static int allowed(struct server *s, struct asked *q)
 {
-    enum msg_from want = q->from.socket == USERS ? FROM_USER : FROM_WORKER;
+    enum msg_from want = server_is_worker_socket(q->from.socket) ? FROM_WORKER : FROM_USER;
     int is_group = q->from.n == 1 + HASH_BYTES && q->from.peer[0] == 'W';
     struct err e;
 
@@ -131,8 +144,8 @@ static int allowed(struct server *s, const struct asked *q)
         err_set(&e, ERR_DENIED, "`%s` does not belong on this socket", proto_name(q->m.kind));
     else if (want == FROM_WORKER && !is_group)
         err_set(&e, ERR_DENIED, "a worker group's routing id is W and its nonce");
-    else return 1;
-    refuse(s, &q->from, &e);
+    else if (!server_who(s, q, &e)) return 1;
+    server_refuse(s, &q->from, &e);
     return 0;
 }
 
@@ -147,35 +160,16 @@ static void receive(struct server *s, int socket, struct batch *b)
         enum code rc = link_server_receive(s->link[socket], &from, &b->arena, &q->m, &e);
         if (rc == ERR_AGAIN) return;
         if (rc) {
-            log_line(LOG_WARN, "%s socket: %s", socket == USERS ? "user" : "worker", e.text);
+            log_line(LOG_WARN, "%s socket: %s", server_is_worker_socket(socket) ? "worker" : "user",
+                     e.text);
             continue;
         }
         q->from = (struct core_address){
             .n = from.n, .version = from.version, .socket = (uint8_t)socket, .id = q->m.id};
         memcpy(q->from.peer, from.id, sizeof from.id);
+        q->key = from.key;
         b->n += (size_t)allowed(s, q);
     }
-}
-
-/* The request without its id is what is kept and what tells two uses of a key apart. */
-static enum code canonical(const struct message *m, struct arena *a, struct core_event *ev,
-                           struct err *e)
-{
-    struct message copy = *m;
-    enum code rc;
-
-    copy.id = 0;
-    if ((rc = proto_encode(&copy, a, &ev->request, e))) return rc;
-    ev->digest = hash_bytes(ev->request.data, ev->request.n);
-    return ev->request.n > PROTO_REQUEST
-               ? err_set(e, ERR_INPUT, "%s: a request of %zu bytes; at most %u",
-                         proto_name(m->kind), ev->request.n, PROTO_REQUEST)
-               : OK;
-}
-
-static int makes_something(enum msg_kind k)
-{
-    return k == MSG_lineage_create || k == MSG_learn || k == MSG_sample || k == MSG_evaluate;
 }
 
 /* A group whose name its launcher has given up is told to leave, before the core hears of it. */
@@ -184,7 +178,7 @@ static int sent_away(struct server *s, const struct asked *q)
     struct message end = {.kind = MSG_end, .end.why = "this worker group was given up"};
     struct hash nonce;
 
-    if (q->from.socket != WORKERS || !s->launch_knows ||
+    if (!server_is_worker_socket(q->from.socket) || !s->launch_knows ||
         (q->m.kind != MSG_worker_hello && q->m.kind != MSG_ready))
         return 0;
     memcpy(nonce.v, q->from.peer + 1, HASH_BYTES);
@@ -192,23 +186,18 @@ static int sent_away(struct server *s, const struct asked *q)
                         q->m.kind == MSG_worker_hello ? q->m.worker_hello.name : NULL, nonce,
                         s->now_ms))
         return 0;
-    answer(s, &q->from, &end);
+    server_answer(s, &q->from, &end);
     return 1;
 }
 
 static void step(struct server *s, struct batch *b, struct asked *q)
 {
-    struct core_event ev = {
-        .type = CORE_MESSAGE, .message = &q->m, .from = q->from, .user = s->user};
+    struct core_event ev;
     struct err e;
 
     if (sent_away(s, q)) return;
-    if (makes_something(q->m.kind) && canonical(&q->m, &b->arena, &ev, &e)) {
-        refuse(s, &q->from, &e);
-        return;
-    }
-    if (q->from.socket == WORKERS) memcpy(ev.group.v, q->from.peer + 1, HASH_BYTES);
-    core_step(s->core, &ev, s->now_ms, &b->actions);
+    if (event_make(s, q, &b->arena, &ev, &e)) server_refuse(s, &q->from, &e);
+    else core_step(s->core, &ev, s->now_ms, &b->actions);
 }
 
 static void tell(struct server *s, struct batch *b, struct core_tell *t)
@@ -217,17 +206,18 @@ static void tell(struct server *s, struct batch *b, struct core_tell *t)
     struct err e;
 
     switch (t->type) {
-    case TELL_ANSWER: answer(s, &t->to, &t->answer); break;
+    case TELL_ANSWER: server_answer(s, &t->to, &t->answer); break;
     case TELL_STAGE:
-        if (stage_message(s, t->job, t->stage, t->epoch, &b->arena, &m, &e)) {
+        if (stage_message(s, t, &b->arena, &m, &e)) {
             log_line(LOG_ERROR, "stage %s of job %llu: %s", proto_stage_kind((uint64_t)t->stage),
                      (unsigned long long)t->job, e.text);
-            refuse(s, &t->to, &e);
+            server_refuse(s, &t->to, &e);
         } else {
-            answer(s, &t->to, &m);
+            server_answer(s, &t->to, &m);
         }
         break;
     case TELL_PROGRESS: rings_add(s->rings, t->job, &t->event); break;
+    case TELL_FORGET: forget_job(s, t->job); break;
     }
 }
 
@@ -237,7 +227,7 @@ static void log_puts(const struct core_actions *a)
     for (size_t i = 0; i < a->n_puts; i++) {
         const struct core_put *p = &a->puts[i];
         if (p->type == PUT_EVENT)
-            log_line(LOG_INFO, "job %llu: %s", (unsigned long long)p->job->id, p->event.text);
+            log_line(LOG_INFO, "job %llu: %s", (unsigned long long)p->id, p->event.text);
     }
 }
 
@@ -250,10 +240,11 @@ static int carry_out(struct server *s, struct batch *b)
 
     if (rc) {
         for (size_t i = 0; i < b->n; i++)
-            if (!answer_knows(b->v[i].m.kind)) refuse(s, &b->v[i].from, &e);
+            if (!answer_knows(b->v[i].m.kind)) server_refuse(s, &b->v[i].from, &e);
         recover(s, &e);
         return 0;
     }
+    forget_saw(s, &b->actions);
     log_puts(&b->actions);
     for (size_t i = 0; i < b->actions.n_tells; i++) tell(s, b, &b->actions.tells[i]);
     return 1;
@@ -264,8 +255,10 @@ static void answer_question(struct server *s, struct batch *b, struct asked *q)
     struct message m;
     struct err e;
 
-    if (answer_make(s, &q->m, &b->arena, &m, &e)) refuse(s, &q->from, &e);
-    else answer(s, &q->from, &m);
+    if (q->m.kind == MSG_queue) {
+        if (pages_ask(s, q, &e)) server_refuse(s, &q->from, &e);
+    } else if (answer_make(s, q, &b->arena, &m, &e)) server_refuse(s, &q->from, &e);
+    else server_answer(s, &q->from, &m);
 }
 
 static void batch_fini(struct batch *b)
@@ -281,6 +274,7 @@ static int wait_for(struct server *s, int timeout_ms)
 {
     int64_t next = s->core ? core_next_ms(s->core) : s->retry_ms;
     int64_t left = next - server_now(s);
+    if (s->core && (pages_wait(s->pages) || forget_waits(s->forget))) return 0;
     return left < 0 ? 0 : left < timeout_ms ? (int)left + 1 : timeout_ms;
 }
 
@@ -311,8 +305,12 @@ void server_turn(struct server *s, int timeout_ms)
         carry_out(s, &b);
     }
     for (size_t i = 0; i < b.n; i++) {
-        if (!s->core) refuse(s, &b.v[i].from, &s->trouble);
+        if (!s->core) server_refuse(s, &b.v[i].from, &s->trouble);
         else if (answer_knows(b.v[i].m.kind)) answer_question(s, &b, &b.v[i]);
+    }
+    if (s->core) {
+        pages_turn(s);
+        forget_turn(s);
     }
     store_tidy(s->store);
     batch_fini(&b);
@@ -333,8 +331,11 @@ static void own_event(struct server *s, struct core_event *ev)
 void server_stop(struct server *s, int drain)
 {
     struct message m = {.kind = MSG_stop, .stop.drain = (uint64_t)drain};
-    struct core_event ev = {
-        .type = CORE_MESSAGE, .message = &m, .user = s->user, .from = {.socket = NOBODY}};
+    struct core_event ev = {.type = CORE_MESSAGE,
+                            .message = &m,
+                            .user = s->user,
+                            .role = ROLE_ADMIN,
+                            .from = {.socket = NOBODY}};
     own_event(s, &ev);
 }
 

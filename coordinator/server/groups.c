@@ -2,31 +2,24 @@
 
 #include <stdlib.h>
 
-enum { LOOK_MS = 500 }; /* the core is walked so often; groups come and go in seconds */
+enum { LOOK_MS = 500 }; /* the groups are walked so often; they come and go in seconds */
 
 /* ---- what there is to do, and who is there ---- */
 
-/* Stages that a group could begin now, and those that run and by whom. O(jobs). */
 static void backlog(struct groups *g, const struct core *c)
 {
-    g->want.ready = g->want.leased = 0;
-    for (uint64_t id = 1; id <= core_last_job(c); id++) {
-        const struct core_job *j = core_job(c, id);
-        for (int i = 0; !JOB_ENDED(j->state) && i < j->n_stages; i++) {
-            const struct core_stage *s = &j->stages[i];
-            g->want.ready += s->state == STAGE_READY;
-            if (s->state != STAGE_LEASED) continue;
-            g->want.leased++;
-            for (size_t k = 0; k < g->want.n_seen; k++)
-                g->seen[k].leased |= hash_equal(g->seen[k].nonce, s->group);
-        }
-    }
+    struct core_backlog now;
+
+    core_backlog(c, &now);
+    g->want.ready = (size_t)now.ready;
+    g->want.leased = (size_t)now.leased;
 }
 
 static void look_at_groups(struct groups *g, const struct core *c)
 {
-    size_t n;
-    const struct core_group *known = core_groups(c, &n);
+    size_t n = core_n_groups(c);
+    const struct core_group *known;
+    uint32_t at = 0;
 
     if (n > g->seen_room) {
         struct launch_seen *grown = mem_grow(g->seen, g->seen_room, n, sizeof *grown);
@@ -36,11 +29,13 @@ static void look_at_groups(struct groups *g, const struct core *c)
             g->seen_room = n;
         }
     }
-    for (size_t i = 0; i < n; i++)
-        g->seen[i] = (struct launch_seen){
-            .name = known[i].name, .nonce = known[i].nonce, .seen_ms = known[i].seen_ms};
+    g->want.n_seen = 0;
+    while (g->want.n_seen < n && (known = core_each_group(c, &at)))
+        g->seen[g->want.n_seen++] = (struct launch_seen){.name = known->name,
+                                                         .nonce = known->nonce,
+                                                         .seen_ms = known->seen_ms,
+                                                         .leased = known->lease != NULL};
     g->want.seen = g->seen;
-    g->want.n_seen = n;
 }
 
 void groups_turn(struct groups *g, struct server *s, int stopping)

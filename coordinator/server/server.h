@@ -7,8 +7,13 @@
  * disk (SQLite's pager has an ERROR state for the same reason: memory and disk may disagree). While even that fails
  * everything is refused, and loading is tried again each second.
  *
- * One thread. Files: main.c (process), dispatch.c (the turn), answer.c (questions), stage.c (what a group is handed),
- * why.c (one line about a job), watch.c (progress in memory), groups.c (the launcher beside it), home.c (folders, lock).
+ * No turn walks over all jobs: what is counted is counted in the core, and a page that must look at many rows goes on in the
+ * next turn (pages.c).
+ *
+ * One thread. Files: main.c (process), dispatch.c (the turn), who.c (who speaks), event.c (from a message to an event of the
+ * core), answer.c (questions), jobs.c (rows about jobs), pages.c (pages of the queue), stage.c (what a group is handed), why.c (one
+ * line about a job), watch.c (progress in memory), forget.c (objects that nobody needs any more), groups.c (the launcher
+ * beside it), home.c (folders, lock).
  */
 #ifndef COORDINATOR_SERVER_SERVER_H
 #define COORDINATOR_SERVER_SERVER_H
@@ -20,6 +25,17 @@
 enum { USERS, WORKERS, SOCKETS, NOBODY = 255 };
 
 struct rings;
+struct pages;
+struct forget;
+
+/* One message and who sent it. */
+struct asked {
+    struct message m;
+    struct core_address from;
+    struct hash key;                  /* that the sender proved by CURVE; zero: ipc */
+    char user[PROTO_NAME + 1];        /* as whom they are heard; "": a worker group */
+    enum role role;
+};
 
 struct server {
     const char *home;                 /* borrowed */
@@ -28,6 +44,8 @@ struct server {
     struct core *core;                /* NULL: in trouble */
     struct link_server *link[SOCKETS];
     struct rings *rings;
+    struct pages *pages;
+    struct forget *forget;
     char user[PROTO_NAME + 1];        /* who runs this: ipc sockets are theirs alone */
     int64_t now_ms, wall_ms, mono_ms, retry_ms;
     struct err trouble;               /* why the core is not there */
@@ -48,22 +66,64 @@ void server_stop(struct server *s, int drain);           /* as if a user had ask
 void server_group_lost(struct server *s, struct hash nonce);
 int64_t server_now(struct server *s);
 
+void server_answer(struct server *s, const struct core_address *to, struct message *m);
+void server_refuse(struct server *s, const struct core_address *to, struct err *why);
+
+/* ---- who.c ---- */
+
+int server_is_worker_socket(int socket);
+/* As whom this message is heard, from the socket and the key (invariant 6). ERR_DENIED says why it is not. */
+enum code server_who(struct server *s, struct asked *q, struct err *e);
+const struct core_user *server_user(const struct server *s, const struct asked *q);      /* NULL: never heard of */
+
+/* ---- event.c ---- */
+
+/* The event of a message with all that the core wants beside it: digests, requests, jobs of the past. Lives in the arena. */
+enum code event_make(struct server *s, const struct asked *q, struct arena *a, struct core_event *ev, struct err *e);
+
 /* ---- answer.c ---- */
 
 int answer_knows(enum msg_kind kind);                     /* is it a question that only reads? */
 /* The answer lives in the arena. */
-enum code answer_make(struct server *s, const struct message *ask, struct arena *a, struct message *out, struct err *e);
+enum code answer_make(struct server *s, const struct asked *q, struct arena *a, struct message *out, struct err *e);
+enum code answer_no_lineage(const struct server *s, const char *name, struct err *e);
+
+/* ---- jobs.c ---- */
+
+/* A row about a job, of the core where it is kept and of the store else. ERR_NOT_FOUND: no such job. */
+enum code jobs_row(struct server *s, uint64_t id, struct arena *a, struct job_row *r, struct err *e);
+enum code jobs_answer(struct server *s, const struct asked *q, struct arena *a, struct message *out, struct err *e);
+enum code jobs_watch(struct server *s, const struct asked *q, struct arena *a, struct message *out, struct err *e);
+
+/* ---- pages.c ---- */
+
+struct pages *pages_make(void);
+void pages_free(struct pages *p);
+/* Takes the question `queue`; the answer leaves in this turn or a later one. */
+enum code pages_ask(struct server *s, const struct asked *q, struct err *e);
+void pages_turn(struct server *s);
+int pages_wait(const struct pages *p);                    /* somebody waits: do not sleep */
 
 /* ---- stage.c ---- */
 
 /* What the group is told: everything the stage needs, from core and store. */
-enum code stage_message(struct server *s, uint64_t job, enum stage_kind kind, uint64_t epoch, struct arena *a,
-                        struct message *out, struct err *e);
+enum code stage_message(struct server *s, const struct core_tell *t, struct arena *a, struct message *out, struct err *e);
 
 /* ---- why.c ---- */
 
-/* Why a job waits, pauses, failed, or what it does: one line, in the arena. */
+/* Why a job that has not ended waits or pauses, or what it does: one line, in the arena. */
 const char *why_line(const struct core *c, const struct core_job *j, int64_t now_ms, struct arena *a);
+/* Why one that has ended ended so. */
+const char *why_ended(const struct core_past *p, struct arena *a);
+
+/* ---- forget.c ---- */
+
+struct forget *forget_make(void);
+void forget_free(struct forget *f);
+void forget_job(struct server *s, uint64_t job);          /* its objects go, unless somebody else needs them */
+void forget_saw(struct server *s, const struct core_actions *a);     /* what a batch refers to stays */
+void forget_turn(struct server *s);
+int forget_waits(const struct forget *f);                 /* there is something to do: do not sleep */
 
 /* ---- watch.c ---- */
 

@@ -12,20 +12,6 @@ static uint64_t seed_of(const struct message *request)
     }
 }
 
-/* How many commits of its lineage a stage works on. */
-static size_t chain_length(const struct core_lineage *l, const struct core_job *j,
-                           enum stage_kind kind)
-{
-    size_t n = 0;
-
-    if (kind == STAGE_SAMPLE || kind == STAGE_EVALUATE) return (size_t)j->commit_number;
-    if (kind != STAGE_SCORE && kind != STAGE_TRAIN) return 0;
-    while (n < l->n_commits &&
-           !hash_equal(n ? l->commits[n - 1].hash : (struct hash){{0}}, j->parent))
-        n++;
-    return n;
-}
-
 static enum code copy_chain(const struct core_lineage *l, size_t n, struct arena *a,
                             struct hashes *out, struct err *e)
 {
@@ -43,13 +29,14 @@ static enum code concepts_of(struct server *s, const struct core_lineage *l, siz
     *out = (struct concept_rows){.n = n, .v = n ? arena_alloc(a, n * sizeof *out->v) : NULL};
     if (n && !out->v) return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < n; i++) {
-        const struct core_job *j = core_job(s->core, l->commits[i].job);
         struct concept_row *r = &out->v[i];
-        *r = (struct concept_row){.token = j->token,
-                                  .class_word = j->class_word,
-                                  .kind = (uint64_t)j->concept,
-                                  .commit = l->commits[i].hash};
-        if ((rc = store_images(s->store, j->id, a, &r->images, e))) return rc;
+        struct message learn;
+        if ((rc = store_request(s->store, l->commits[i].job, 0, a, &learn, NULL, e))) return rc;
+        *r = (struct concept_row){.token = learn.learn.token,
+                                  .class_word = learn.learn.class_word,
+                                  .kind = learn.learn.kind,
+                                  .commit = l->commits[i].hash,
+                                  .images = learn.learn.images};
     }
     return OK;
 }
@@ -59,35 +46,37 @@ static enum code inputs_of(struct server *s, const struct core_job *j, enum stag
 {
     enum code rc;
 
-    if ((kind == STAGE_SCORE || kind == STAGE_TRAIN) && core_stage_of(j, STAGE_PRIOR) &&
+    if ((kind == STAGE_SCORE || kind == STAGE_TRAIN) && core_stage_state(j, STAGE_PRIOR) &&
         (rc = store_outputs(s->store, j->id, STAGE_PRIOR, a, &m->prior, NULL, e)))
         return rc;
-    if (kind == STAGE_TRAIN && core_stage_of(j, STAGE_SCORE))
+    if (kind == STAGE_TRAIN && core_stage_state(j, STAGE_SCORE))
         return store_outputs(s->store, j->id, STAGE_SCORE, a, &m->masks, NULL, e);
     return OK;
 }
 
-enum code stage_message(struct server *s, uint64_t job, enum stage_kind kind, uint64_t epoch,
-                        struct arena *a, struct message *out, struct err *e)
+enum code stage_message(struct server *s, const struct core_tell *t, struct arena *a,
+                        struct message *out, struct err *e)
 {
-    const struct core_job *j = core_job(s->core, job);
-    const struct core_lineage *l = core_lineage(s->core, j->lineage);
-    int reads = kind == STAGE_SAMPLE || kind == STAGE_EVALUATE;
-    size_t n = chain_length(l, j, kind);
+    const struct core_job *j = core_job(s->core, t->job);
+    const struct core_stage *g = j ? core_stage_of(j, t->stage) : NULL;
+    const struct core_lineage *l = g ? core_lineage(s->core, j->lineage) : NULL;
+    int reads = t->stage == STAGE_SAMPLE || t->stage == STAGE_EVALUATE;
+    struct msg_stage *m = &out->stage;
     struct message request;
     enum code rc;
 
-    *out = (struct message){.kind = MSG_stage,
-                            .stage = {.job = job, .stage = (uint64_t)kind, .epoch = epoch}};
-    out->stage.term_ms = (uint64_t)(s->settings.term_ms ? s->settings.term_ms : 30000);
-    out->stage.lineage = l->name;
-    if (reads) out->stage.commit = j->commit;
-    if ((rc = store_base(s->store, l->id, a, &out->stage.base_path, &out->stage.base_hash, e)) ||
-        (rc = store_request(s->store, job, a, &out->stage.request, e)) ||
-        (rc = proto_decode(out->stage.request.data, out->stage.request.n, a, &request, e)) ||
-        (rc = copy_chain(l, n, a, &out->stage.chain, e)) ||
-        (rc = inputs_of(s, j, kind, a, &out->stage, e)))
+    if (!g) return err_set(e, ERR_STALE, "the stage was taken back already");
+    *out = (struct message){
+        .kind = MSG_stage,
+        .stage = {
+            .job = t->job, .stage = (uint64_t)t->stage, .epoch = t->epoch, .lineage = l->name}};
+    m->term_ms = (uint64_t)(s->settings.term_ms ? s->settings.term_ms : 30000);
+    if (reads) m->commit = core_job_commit(s->core, j);
+    if ((rc = store_base(s->store, l->id, a, &m->base_path, &m->base_hash, e)) ||
+        (rc = store_request(s->store, t->job, t->to.version, a, &request, &m->request, e)) ||
+        (rc = copy_chain(l, (size_t)g->chain, a, &m->chain, e)) ||
+        (rc = inputs_of(s, j, t->stage, a, m, e)))
         return rc;
-    out->stage.seed = seed_of(&request);
-    return reads ? concepts_of(s, l, n, a, &out->stage.concepts, e) : OK;
+    m->seed = seed_of(&request);
+    return reads ? concepts_of(s, l, (size_t)g->chain, a, &m->concepts, e) : OK;
 }

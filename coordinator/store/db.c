@@ -1,5 +1,6 @@
 /* db.c - opening the file with every setting named, and using statements without looking at a return code twenty times. */
 #include "coordinator/store/db.h"
+#include "coordinator/store/functions.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -106,6 +107,7 @@ enum code db_connect(struct store *s, struct err *e)
     if (sqlite3_open_v2(s->path, &s->db, flags, NULL)) return db_error(s, e, "open");
     sqlite3_extended_result_codes(s->db, 1);
     sqlite3_busy_timeout(s->db, 5000);
+    if ((rc = functions_add(s, e))) return rc;
     return db_run(s,
                   "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
                   " PRAGMA trusted_schema = OFF",
@@ -115,8 +117,10 @@ enum code db_connect(struct store *s, struct err *e)
 /* The log is chosen here and not in db_connect: a database that turns out to be another's is not changed. */
 enum code db_prepare(struct store *s, struct err *e)
 {
-    enum code rc =
-        db_run(s, "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0", "settings", e);
+    enum code rc = db_run(s,
+                          "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;"
+                          " PRAGMA cache_size = -65536",
+                          "settings", e);
 
     if (rc) return rc;
     sqlite3_wal_hook(s->db, on_wal, s);
@@ -131,7 +135,14 @@ enum code db_prepare(struct store *s, struct err *e)
 
 struct query query_begin(struct store *s, enum sql sql, const char *what, struct err *e)
 {
-    return (struct query){.store = s, .statement = s->statement[sql], .err = e, .what = what};
+    struct query q = {.store = s, .err = e, .what = what};
+
+    /* Most are prepared already; a rung may ask for one before. */
+    if (!s->statement[sql] && sqlite3_prepare_v3(s->db, texts[sql], -1, SQLITE_PREPARE_PERSISTENT,
+                                                 &s->statement[sql], NULL))
+        q.code = db_error(s, e, what);
+    q.statement = s->statement[sql];
+    return q;
 }
 
 static void bound(struct query *q, int failed)
@@ -219,6 +230,47 @@ struct hash query_get_hash(struct query *q)
                           q->what, s.n);
     if (s.n == HASH_BYTES) memcpy(h.v, s.data, HASH_BYTES);
     return h;
+}
+
+void query_get_bytes(struct query *q, void *out, size_t n)
+{
+    struct slice s = query_get_blob(q);
+
+    memset(out, 0, n);
+    if (s.n == n) memcpy(out, s.data, n);
+    else if (!q->code)
+        q->code = err_set(q->err, ERR_CORRUPT, "%s: %s: %zu bytes where %zu belong", q->store->path,
+                          q->what, s.n, n);
+}
+
+static void no_memory(struct query *q)
+{
+    if (!q->code) q->code = err_set(q->err, ERR_NOMEM, "out of memory");
+}
+
+const char *query_copy_text(struct query *q, struct arena *a)
+{
+    const char *s = arena_strdup(a, query_get_text(q));
+    if (!s) no_memory(q);
+    return s ? s : "";
+}
+
+void query_copy_blob(struct query *q, struct arena *a, struct slice *out)
+{
+    struct slice s = query_get_blob(q);
+
+    *out = (struct slice){s.n ? arena_copy(a, s.data, s.n) : NULL, s.n};
+    if (s.n && !out->data) no_memory(q);
+}
+
+void query_copy_hashes(struct query *q, struct arena *a, struct hashes *out)
+{
+    struct slice s = query_get_blob(q);
+
+    *out = (struct hashes){.n = s.n / HASH_BYTES};
+    if (s.n == 0) return;
+    out->v = arena_copy(a, s.data, s.n);
+    if (!out->v) no_memory(q);
 }
 
 enum code query_end(struct query *q)

@@ -21,6 +21,7 @@ struct store {
     sqlite3_stmt *statement[SQL_COUNT];
     char *path;                       /* owned, for errors */
     int wal_pages;
+    struct intern *intern;            /* owned */
 };
 
 /* The one translator of SQLite's errors. Returns the code; never OK. */
@@ -58,6 +59,10 @@ double query_get_f64(struct query *q);
 const char *query_get_text(struct query *q);             /* until the next row */
 struct slice query_get_blob(struct query *q);            /* until the next row */
 struct hash query_get_hash(struct query *q);
+void query_get_bytes(struct query *q, void *out, size_t n);     /* a blob of exactly n bytes */
+const char *query_copy_text(struct query *q, struct arena *a);  /* never NULL */
+void query_copy_blob(struct query *q, struct arena *a, struct slice *out);
+void query_copy_hashes(struct query *q, struct arena *a, struct hashes *out);
 
 enum code query_end(struct query *q);                    /* resets the statement; the sticky code */
 enum code query_run(struct query *q);                    /* one step without rows, then end */

@@ -25,12 +25,14 @@ enum { APPLICATION_ID = 0x456e6772 }; /* "Engr" */
         .up = TEXT(rung_##v##_up), .down = TEXT(rung_##v##_down), .uses = TEXT(rung_##v##_uses) \
     }
 
+RUNG_FILES(2);
 EMBEDDED(schema);
 
 const struct ladder *migrate_ladder(void)
 {
+    static const struct rung rungs[] = {RUNG(2)};
     static const struct ladder known = {
-        .oldest = 1, .newest = 1, .schema = TEXT(schema), .rungs = NULL};
+        .oldest = 1, .newest = 2, .schema = TEXT(schema), .rungs = rungs};
     return &known;
 }
 

@@ -1,133 +1,8 @@
-/* read.c - the core's rows after a restart, and what the core does not keep in memory. */
-#include "coordinator/store/db.h"
+/* read.c - single rows and pages of what the core does not keep in memory. */
+#include "coordinator/store/row.h"
 
+#include <stdlib.h>
 #include <string.h>
-
-/* ---- the core ---- */
-
-/* A query whose text columns go into rows as lent strings: the core copies what it keeps. */
-static char *lent(struct arena *a, const char *s)
-{
-    return arena_strdup(a, s);
-}
-
-static enum code load_lineages(struct store *s, struct core *c, struct arena *a, struct err *e)
-{
-    struct query q = query_begin(s, SQL_LINEAGES, "read lineages", e);
-
-    while (query_row(&q)) {
-        struct core_lineage l = {.id = query_get_u64(&q)};
-        l.name = lent(a, query_get_text(&q));
-        l.owner = lent(a, query_get_text(&q));
-        l.key = query_get_hash(&q);
-        l.digest = query_get_hash(&q);
-        l.created_ms = query_get_i64(&q);
-        if (!q.code) q.code = core_load_lineage(c, &l, e);
-    }
-    return query_end(&q);
-}
-
-static enum code load_commits(struct store *s, struct core *c, struct err *e)
-{
-    struct query q = query_begin(s, SQL_COMMITS, "read commits", e);
-
-    while (query_row(&q)) {
-        uint64_t lineage = query_get_u64(&q);
-        struct core_commit k = {.number = query_get_u64(&q)};
-        k.hash = query_get_hash(&q);
-        k.parent = query_get_hash(&q);
-        k.job = query_get_u64(&q);
-        k.committed_ms = query_get_i64(&q);
-        k.seconds = query_get_f64(&q);
-        if (!q.code) q.code = core_load_commit(c, lineage, &k, e);
-    }
-    return query_end(&q);
-}
-
-/* The head is written twice, as a column and as the last commit; a hand that moved one of them is noticed. */
-static enum code check_heads(struct store *s, struct err *e)
-{
-    struct query q = query_begin(s, SQL_ASTRAY, "check heads", e);
-
-    if (query_row(&q))
-        q.code = err_set(e, ERR_CORRUPT, "the head of lineage %s is not its last commit",
-                         query_get_text(&q));
-    return query_end(&q);
-}
-
-static enum code load_jobs(struct store *s, struct core *c, struct arena *a, struct err *e)
-{
-    struct query q = query_begin(s, SQL_JOBS, "read jobs", e);
-    struct arena_mark mark = arena_mark(a);
-
-    while (query_row(&q)) {
-        arena_reset(a, mark);
-        struct core_job j = {.id = query_get_u64(&q)};
-        j.kind = (enum job_kind)query_get_u64(&q);
-        j.state = (enum job_state)query_get_u64(&q);
-        j.lineage = query_get_u64(&q);
-        j.owner = lent(a, query_get_text(&q));
-        j.key = query_get_hash(&q);
-        j.digest = query_get_hash(&q);
-        j.token = lent(a, query_get_text(&q));
-        j.class_word = lent(a, query_get_text(&q));
-        j.concept = (enum concept_kind)query_get_u64(&q);
-        j.prior_key = query_get_hash(&q);
-        j.parent = query_get_hash(&q);
-        j.commit = query_get_hash(&q);
-        j.commit_number = query_get_u64(&q);
-        j.submitted_ms = query_get_i64(&q);
-        j.started_ms = query_get_i64(&q);
-        j.finished_ms = query_get_i64(&q);
-        if (!q.code) q.code = core_load_job(c, &j, e);
-    }
-    return query_end(&q);
-}
-
-static enum code load_stages(struct store *s, struct core *c, struct arena *a, struct err *e)
-{
-    struct query q = query_begin(s, SQL_STAGES, "read stages", e);
-    struct arena_mark mark = arena_mark(a);
-
-    while (query_row(&q)) {
-        arena_reset(a, mark);
-        uint64_t job = query_get_u64(&q);
-        struct core_stage g = {.kind = (enum stage_kind)query_get_u64(&q)};
-        g.state = (enum stage_state)query_get_u64(&q);
-        g.epoch = query_get_u64(&q);
-        g.attempts = query_get_u64(&q);
-        g.losses = query_get_u64(&q);
-        g.pauses = query_get_u64(&q);
-        g.best_step = query_get_u64(&q);
-        g.source = query_get_u64(&q);
-        g.not_before_ms = query_get_i64(&q);
-        g.deadline_ms = query_get_i64(&q);
-        g.group = query_get_hash(&q);
-        g.seconds = query_get_f64(&q);
-        g.line = lent(a, query_get_text(&q));
-        if (!q.code) q.code = core_load_stage(c, job, &g, e);
-    }
-    return query_end(&q);
-}
-
-enum code store_load(struct store *s, struct core *c, int64_t now_ms, struct err *e)
-{
-    struct query q = query_begin(s, SQL_LAST_SEQ, "read events", e);
-    struct arena a = {0};
-    uint64_t last_seq = query_row(&q) ? query_get_u64(&q) : 0;
-    enum code rc = query_end(&q);
-
-    if (!rc) rc = load_lineages(s, c, &a, e);
-    if (!rc) rc = load_commits(s, c, e);
-    if (!rc) rc = check_heads(s, e);
-    if (!rc) rc = load_jobs(s, c, &a, e);
-    if (!rc) rc = load_stages(s, c, &a, e);
-    if (!rc) rc = core_restart(c, last_seq, now_ms, e);
-    arena_fini(&a);
-    return rc ? err_context(e, "%s", s->path) : OK;
-}
-
-/* ---- single rows ---- */
 
 static enum code not_found(struct query *q, const char *what, uint64_t id)
 {
@@ -137,30 +12,71 @@ static enum code not_found(struct query *q, const char *what, uint64_t id)
                         (unsigned long long)id);
 }
 
-static void copy_blob(struct query *q, struct arena *a, struct slice *out)
+static enum code no_memory(struct err *e)
 {
-    struct slice s = query_get_blob(q);
-
-    *out = (struct slice){s.n ? arena_copy(a, s.data, s.n) : NULL, s.n};
-    if (s.n && !out->data && !q->code) q->code = err_set(q->err, ERR_NOMEM, "out of memory");
+    return err_set(e, ERR_NOMEM, "out of memory");
 }
 
-static void copy_hashes(struct query *q, struct arena *a, struct hashes *out)
-{
-    struct slice s = query_get_blob(q);
+/* ---- jobs ---- */
 
-    *out = (struct hashes){.n = s.n / HASH_BYTES};
-    if (s.n == 0) return;
-    out->v = arena_copy(a, s.data, s.n);
-    if (!out->v && !q->code) q->code = err_set(q->err, ERR_NOMEM, "out of memory");
+static enum code read_stages(struct store *s, struct arena *a, struct core_past *p, struct err *e)
+{
+    struct query q = query_begin(s, SQL_STAGES, "read stages", e);
+
+    query_u64(&q, p->job.id);
+    while (query_row(&q) && p->n_stages < CORE_STAGES) {
+        struct core_stage *g = &p->stage[p->n_stages++];
+        row_stage(&q, g);
+        g->line = arena_strdup(a, g->line);
+        if (!g->line && !q.code) q.code = no_memory(e);
+    }
+    return query_end(&q);
 }
 
-static const char *copy_text(struct query *q, struct arena *a)
+/* A query whose first row is a job. */
+static enum code read_job(struct query *q, struct arena *a, struct store_job *out, int *there)
 {
-    const char *s = arena_strdup(a, query_get_text(q));
-    if (!s && !q->code) q->code = err_set(q->err, ERR_NOMEM, "out of memory");
-    return s ? s : "";
+    struct job_words words;
+    struct store *s = q->store;
+    struct err *e = q->err;
+    enum code rc;
+
+    memset(out, 0, sizeof *out);
+    if ((*there = query_row(q))) {
+        row_job(q, &out->past.job, &words);
+        out->past.token = arena_strdup(a, words.token);
+        out->class_word = arena_strdup(a, words.class_word);
+        out->concept = words.concept;
+        if ((!out->past.token || !out->class_word) && !q->code) q->code = no_memory(e);
+    }
+    if ((rc = query_end(q)) || !*there) return rc;
+    return out->past.job.started_ms ? read_stages(s, a, &out->past, e) : OK;
 }
+
+enum code store_job(struct store *s, uint64_t id, struct arena *a, struct store_job *out,
+                    struct err *e)
+{
+    struct query q = query_begin(s, SQL_JOB, "read job", e);
+    enum code rc;
+    int there;
+
+    query_u64(&q, id);
+    if ((rc = read_job(&q, a, out, &there))) return rc;
+    return there ? OK
+                 : err_set(e, ERR_NOT_FOUND, "job %llu is not in the database",
+                           (unsigned long long)id);
+}
+
+enum code store_job_by_key(struct store *s, struct hash key, struct arena *a, struct store_job *out,
+                           int *there, struct err *e)
+{
+    struct query q = query_begin(s, SQL_JOB_BY_KEY, "find a request key", e);
+
+    query_blob(&q, key.v, CORE_KEY);
+    return read_job(&q, a, out, there);
+}
+
+/* ---- requests, outputs ---- */
 
 enum code store_base(struct store *s, uint64_t lineage, struct arena *a, const char **path,
                      struct hash *hash, struct err *e)
@@ -169,64 +85,106 @@ enum code store_base(struct store *s, uint64_t lineage, struct arena *a, const c
 
     query_u64(&q, lineage);
     if (!query_row(&q)) return not_found(&q, "lineage", lineage);
-    *path = copy_text(&q, a);
+    *path = query_copy_text(&q, a);
     *hash = query_get_hash(&q);
     return query_end(&q);
 }
 
-enum code store_request(struct store *s, uint64_t job, struct arena *a, struct slice *request,
-                        struct err *e)
+enum code store_request(struct store *s, uint64_t job, uint64_t version, struct arena *a,
+                        struct message *m, struct slice *bytes, struct err *e)
 {
-    struct query q = query_begin(s, SQL_REQUEST, "read request", e);
+    struct packed_row row;
+    struct message local;
+    enum code rc;
+
+    if (!m) m = &local;
+    if ((rc = row_packed(s, job, a, &row, e)) || (rc = unpack_request(s, &row, a, m, e))) return rc;
+    if (version && m->version > version) m->version = version;
+    return bytes ? proto_encode(m, a, bytes, e) : OK;
+}
+
+/* The job that made the class images of this one. */
+static enum code maker_of(struct store *s, uint64_t job, uint64_t *maker, struct err *e)
+{
+    struct query q = query_begin(s, SQL_MAKER, "find class images", e);
 
     query_u64(&q, job);
     if (!query_row(&q)) return not_found(&q, "job", job);
-    copy_blob(&q, a, request);
+    *maker = query_get_u64(&q);
     return query_end(&q);
 }
 
-enum code store_images(struct store *s, uint64_t job, struct arena *a, struct hashes *images,
-                       struct err *e)
+static enum code read_outputs(struct store *s, uint64_t job, enum stage_kind kind, struct arena *a,
+                              struct hashes *outputs, const char **report, struct err *e)
 {
-    struct query q = query_begin(s, SQL_IMAGES, "read images", e);
+    struct query q = query_begin(s, SQL_OUTPUTS, "read outputs", e);
 
+    *outputs = (struct hashes){0};
+    if (report) *report = "";
     query_u64(&q, job);
-    if (!query_row(&q)) return not_found(&q, "job", job);
-    copy_hashes(&q, a, images);
+    query_u64(&q, (uint64_t)kind);
+    if (query_row(&q)) {
+        query_copy_hashes(&q, a, outputs);
+        if (report) *report = query_copy_text(&q, a);
+    }
     return query_end(&q);
 }
 
 enum code store_outputs(struct store *s, uint64_t job, enum stage_kind kind, struct arena *a,
                         struct hashes *outputs, const char **report, struct err *e)
 {
-    struct query q = query_begin(s, SQL_OUTPUTS, "read outputs", e);
-    const char *text;
-    uint64_t source;
-    enum code rc;
+    uint64_t maker = 0;
+    enum code rc = read_outputs(s, job, kind, a, outputs, report, e);
+
+    if (rc || outputs->n || kind != STAGE_PRIOR) return rc;
+    if ((rc = maker_of(s, job, &maker, e)) || !maker || maker == job) return rc;
+    return read_outputs(s, maker, kind, a, outputs, report, e);
+}
+
+enum code store_commit(struct store *s, uint32_t lineage, uint64_t number, struct core_commit *out,
+                       struct err *e)
+{
+    struct query q = query_begin(s, SQL_COMMIT_ROW, "read commit", e);
+
+    query_u64(&q, lineage);
+    query_u64(&q, number);
+    if (!query_row(&q)) return not_found(&q, "commit", number);
+    *out = (struct core_commit){.number = number};
+    out->parent = query_get_hash(&q);
+    out->committed_ms = query_get_i64(&q);
+    out->seconds = query_get_f64(&q);
+    return query_end(&q);
+}
+
+/* ---- events, audit ---- */
+
+/* Submitting is an event that is written in the job's own row, with a number below all that follow. */
+static enum code queued_event(struct store *s, uint64_t job, struct event_row *r, struct err *e)
+{
+    struct query q = query_begin(s, SQL_SUBMITTED, "read events", e);
 
     query_u64(&q, job);
-    query_u64(&q, (uint64_t)kind);
-    if (!query_row(&q)) return not_found(&q, "a stage of job", job);
-    copy_hashes(&q, a, outputs);
-    text = copy_text(&q, a);
-    source = query_get_u64(&q);
-    if ((rc = query_end(&q))) return rc;
-    if (report) *report = text;
-    /* A maker's source is 0, so this goes one step down at most. */
-    return source && source != job ? store_outputs(s, source, kind, a, outputs, report, e) : OK;
+    if (!query_row(&q)) return not_found(&q, "job", job);
+    *r = (struct event_row){.type = EVENT_STATE, .at_ms = query_get_i64(&q), .text = "queued"};
+    r->seq = ((uint64_t)r->at_ms << 10) - 1;
+    return query_end(&q);
 }
 
 enum code store_events(struct store *s, uint64_t job, uint64_t after, struct arena *a,
                        struct event_rows *rows, struct err *e)
 {
-    struct query q = query_begin(s, SQL_EVENTS, "read events", e);
+    struct query q;
+    enum code rc;
 
     rows->n = 0;
     rows->v = arena_alloc(a, PROTO_ROWS * sizeof *rows->v);
-    if (!rows->v) q.code = err_set(e, ERR_NOMEM, "out of memory");
+    if (!rows->v) return no_memory(e);
+    if ((rc = queued_event(s, job, rows->v, e))) return rc;
+    rows->n = rows->v[0].seq > after;
+    q = query_begin(s, SQL_EVENTS, "read events", e);
     query_u64(&q, job);
     query_u64(&q, after);
-    query_u64(&q, PROTO_ROWS);
+    query_u64(&q, PROTO_ROWS - rows->n);
     while (query_row(&q)) {
         struct event_row *r = &rows->v[rows->n++];
         r->seq = query_get_u64(&q);
@@ -235,7 +193,83 @@ enum code store_events(struct store *s, uint64_t job, uint64_t after, struct are
         r->step = query_get_u64(&q);
         r->of = query_get_u64(&q);
         r->at_ms = query_get_i64(&q);
-        r->text = copy_text(&q, a);
+        r->text = query_copy_text(&q, a);
+    }
+    return query_end(&q);
+}
+
+enum code store_audit(struct store *s, uint64_t after, size_t limit, struct arena *a,
+                      struct audit_rows *rows, struct err *e)
+{
+    struct query q = query_begin(s, SQL_AUDIT, "read the audit", e);
+
+    rows->n = 0;
+    rows->v = arena_alloc(a, (limit + 1) * sizeof *rows->v);
+    if (!rows->v) q.code = no_memory(e);
+    query_u64(&q, after);
+    query_u64(&q, limit);
+    while (query_row(&q)) {
+        struct audit_row *r = &rows->v[rows->n++];
+        r->seq = query_get_u64(&q);
+        r->at_ms = query_get_i64(&q);
+        r->user = query_copy_text(&q, a);
+        r->what = query_copy_text(&q, a);
+    }
+    return query_end(&q);
+}
+
+/* ---- pages ---- */
+
+static int newest_first(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x > *y ? -1 : *x < *y;
+}
+
+enum code store_page(struct store *s, uint32_t owner, uint64_t states, uint64_t below, size_t limit,
+                     uint64_t *ids, size_t *n, struct err *e)
+{
+    uint64_t *all = mem_alloc(limit * JOB_CANCELLED + 1, sizeof *all);
+    enum code rc = all ? OK : no_memory(e);
+    size_t found = 0;
+
+    for (uint64_t state = JOB_QUEUED; state <= JOB_CANCELLED && !rc; state++) {
+        struct query q;
+        if (states && !(states >> state & 1)) continue;
+        q = query_begin(s, SQL_PAGE_OWNER, "read a page of jobs", e);
+        query_u64(&q, owner);
+        query_u64(&q, state);
+        query_u64(&q, below ? below : INT64_MAX);
+        query_u64(&q, limit);
+        while (query_row(&q)) all[found++] = query_get_u64(&q);
+        rc = query_end(&q);
+    }
+    if (found) qsort(all, found, sizeof *all, newest_first);
+    *n = found < limit ? found : limit;
+    if (!rc && *n) memcpy(ids, all, *n * sizeof *ids);
+    free(all);
+    return rc;
+}
+
+enum code store_walk(struct store *s, uint64_t below, store_wants *wants, void *self, size_t limit,
+                     size_t *budget, uint64_t *ids, size_t *n, uint64_t *next, struct err *e)
+{
+    struct query q = query_begin(s, SQL_PAGE_WALK, "read a page of jobs", e);
+
+    *next = below ? below : INT64_MAX;
+    query_u64(&q, *next);
+    while (*n<limit && * budget> 0) {
+        if (!query_row(&q)) {
+            *next = 0;
+            break;
+        }
+        uint64_t id = query_get_u64(&q), state;
+        uint32_t owner = (uint32_t)query_get_u64(&q), lineage;
+        state = query_get_u64(&q);
+        lineage = (uint32_t)query_get_u64(&q);
+        if (wants(self, owner, state, lineage)) ids[(*n)++] = id;
+        *next = id;
+        --*budget;
     }
     return query_end(&q);
 }

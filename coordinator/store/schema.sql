@@ -1,66 +1,120 @@
--- schema.sql - everything the coordinator has promised. Version 1 (PRAGMA user_version).
+-- schema.sql - everything the coordinator has promised. Version 2 (PRAGMA user_version).
 --
 -- Numbers of kinds and states are those of proto.h and are never reused. Hashes are blobs of 32 bytes, lists of hashes are
 -- their concatenation, times are ms of Unix time. One process writes (flock on the home). The triggers are a
 -- second belt: the core keeps these invariants, and the database would refuse a core that forgot.
+--
+-- A million jobs are meant to wait here: a job is one row of numbers with its request packed (pack.c), names are ids,
+-- texts that come twice stand once in `texts`, a stage has a row from its first lease on.
+
+CREATE TABLE clock (                                              -- one row: counters that only rise
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    job   INTEGER NOT NULL,                                       -- the newest job
+    epoch INTEGER NOT NULL,                                       -- the newest lease
+    seq   INTEGER NOT NULL                                        -- the newest row of events and audit
+) STRICT;
+INSERT INTO clock VALUES (1, 0, 0, 0);
+
+CREATE TABLE users (
+    id          INTEGER PRIMARY KEY,
+    name        TEXT    NOT NULL UNIQUE,
+    role        INTEGER NOT NULL,
+    team        TEXT    NOT NULL,                                 -- the group of the user; '': none
+    key         BLOB    NOT NULL CHECK (length(key) = 32),        -- CURVE public key; zero: none
+    revoked     INTEGER NOT NULL,
+    weight      INTEGER NOT NULL CHECK (weight > 0),
+    max_queued  INTEGER NOT NULL,                                 -- 0: no limit
+    max_running INTEGER NOT NULL,
+    max_bytes   INTEGER NOT NULL,
+    added_ms    INTEGER NOT NULL,
+    used_ms     REAL    NOT NULL,                                 -- virtual time: what is fair
+    bytes       INTEGER NOT NULL,                                 -- of requests
+    done        INTEGER NOT NULL,                                 -- jobs that have ended so
+    failed      INTEGER NOT NULL,
+    cancelled   INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE drains (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;  -- worker groups that get no stage; '': all
 
 CREATE TABLE lineages (
     id          INTEGER PRIMARY KEY,
     name        TEXT    NOT NULL UNIQUE,
-    owner       TEXT    NOT NULL,
+    owner       INTEGER NOT NULL REFERENCES users (id),
     key         BLOB    NOT NULL UNIQUE CHECK (length(key) = 32),
     digest      BLOB    NOT NULL CHECK (length(digest) = 32),
     base_path   TEXT    NOT NULL,
     base_hash   BLOB    NOT NULL CHECK (length(base_hash) = 32),
     head        BLOB    NOT NULL CHECK (length(head) = 32),       -- zero: no commit yet
-    created_ms  INTEGER NOT NULL
+    created_ms  INTEGER NOT NULL,
+    visibility  INTEGER NOT NULL,
+    on_failure  INTEGER NOT NULL,
+    held        INTEGER NOT NULL,
+    shared      TEXT    NOT NULL                                  -- users and "@group"s, a line each
 ) STRICT;
+
+CREATE TABLE priors (                                             -- class images that jobs share
+    id    INTEGER PRIMARY KEY,
+    key   BLOB    NOT NULL UNIQUE CHECK (length(key) = 32),
+    maker INTEGER NOT NULL,                                       -- the job whose prior stage made them, or will; 0: none yet
+    made  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE texts (                                              -- settings, prompts and captions that came more than once
+    id   INTEGER PRIMARY KEY,
+    mark INTEGER NOT NULL,                                        -- of the text, to find it (intern.c)
+    uses INTEGER NOT NULL,                                        -- requests that name it; at 0 it goes
+    text TEXT    NOT NULL
+) STRICT;
+CREATE INDEX texts_by_mark ON texts (mark);
 
 CREATE TABLE jobs (
     id            INTEGER PRIMARY KEY,
     kind          INTEGER NOT NULL,
     state         INTEGER NOT NULL,
+    stages        INTEGER NOT NULL,                               -- octal digits: at 8 to the power of its kind the state of a stage
+    priority      INTEGER NOT NULL,
+    flags         INTEGER NOT NULL,                               -- enum core_job_flag
     lineage       INTEGER NOT NULL REFERENCES lineages (id),
-    owner         TEXT    NOT NULL,
-    key           BLOB    NOT NULL UNIQUE CHECK (length(key) = 32),
-    digest        BLOB    NOT NULL CHECK (length(digest) = 32),
-    token         TEXT    NOT NULL,
-    class_word    TEXT    NOT NULL,
-    concept       INTEGER NOT NULL,
-    prior_key     BLOB    NOT NULL CHECK (length(prior_key) = 32),
-    images        BLOB    NOT NULL CHECK (length(images) % 32 = 0),
-    parent        BLOB    NOT NULL CHECK (length(parent) = 32),
-    commit_hash   BLOB    NOT NULL CHECK (length(commit_hash) = 32),
-    commit_number INTEGER NOT NULL,
+    owner         INTEGER NOT NULL REFERENCES users (id),
+    key           BLOB    NOT NULL CHECK (length(key) = 16),      -- the first half of the request's key
+    digest        BLOB    NOT NULL CHECK (length(digest) = 8),
+    place         INTEGER NOT NULL,                               -- its order in the lineage; 0: as its id says
+    prior         INTEGER NOT NULL,                               -- of priors; 0: wants none
+    commit_number INTEGER NOT NULL,                               -- learn: its own; else the one to read, 0: the base
     submitted_ms  INTEGER NOT NULL,
     started_ms    INTEGER NOT NULL,
     finished_ms   INTEGER NOT NULL,
-    request       BLOB    NOT NULL                                -- the message as it came, PROTOCOL.md
+    token         TEXT    NOT NULL,
+    class_word    TEXT    NOT NULL,
+    concept       INTEGER NOT NULL,
+    request       BLOB    NOT NULL,                               -- the rest of it, packed
+    CHECK ((state = 4) = (stages & 898776 = 0))                   -- done: every stage is (each digit 0 or 4)
 ) STRICT;
+CREATE INDEX jobs_by_key ON jobs (substr(key, 1, 8));
+CREATE INDEX jobs_by_owner ON jobs (owner, state);
+CREATE INDEX jobs_that_hold ON jobs (id) WHERE flags & 2;
 
 CREATE TABLE stages (
-    job         INTEGER NOT NULL REFERENCES jobs (id) DEFERRABLE INITIALLY DEFERRED,
-    kind        INTEGER NOT NULL,
-    state       INTEGER NOT NULL,
-    epoch       INTEGER NOT NULL,
-    attempts    INTEGER NOT NULL,
-    losses      INTEGER NOT NULL,
-    pauses      INTEGER NOT NULL,
-    best_step   INTEGER NOT NULL,
-    source      INTEGER NOT NULL,                                 -- prior: the job whose outputs count; 0: this one
-    not_before_ms INTEGER NOT NULL,
-    deadline_ms INTEGER NOT NULL,
-    worker_group BLOB   NOT NULL CHECK (length(worker_group) = 32),
-    seconds     REAL    NOT NULL,
-    line        TEXT    NOT NULL,
-    outputs     BLOB    NOT NULL DEFAULT x'' CHECK (length(outputs) % 32 = 0),
-    report      TEXT    NOT NULL DEFAULT '',
+    job           INTEGER NOT NULL REFERENCES jobs (id) DEFERRABLE INITIALLY DEFERRED,
+    kind          INTEGER NOT NULL,
+    epoch         INTEGER NOT NULL,
+    attempts      INTEGER NOT NULL,
+    losses        INTEGER NOT NULL,
+    pauses        INTEGER NOT NULL,
+    best_step     INTEGER NOT NULL,
+    chain         INTEGER NOT NULL,                               -- how many commits it works on
+    granted_ms    INTEGER NOT NULL,
+    worker_group  BLOB    NOT NULL CHECK (length(worker_group) IN (0, 32)),   -- who holds the lease; empty: nobody
+    seconds       REAL    NOT NULL,
+    line          TEXT    NOT NULL,
+    outputs       BLOB    NOT NULL DEFAULT x'' CHECK (length(outputs) % 32 = 0),
+    report        TEXT    NOT NULL DEFAULT '',
     PRIMARY KEY (job, kind)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE commits (
     lineage      INTEGER NOT NULL REFERENCES lineages (id),
-    number       INTEGER NOT NULL CHECK (number >= 1),
+    number       INTEGER NOT NULL,
     hash         BLOB    NOT NULL CHECK (length(hash) = 32),
     parent       BLOB    NOT NULL CHECK (length(parent) = 32),
     job          INTEGER NOT NULL UNIQUE REFERENCES jobs (id) DEFERRABLE INITIALLY DEFERRED,    -- invariant 2
@@ -70,7 +124,7 @@ CREATE TABLE commits (
     UNIQUE (lineage, hash)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE events (
+CREATE TABLE events (                                             -- "queued" is not among them: jobs.submitted_ms says it
     job   INTEGER NOT NULL REFERENCES jobs (id) DEFERRABLE INITIALLY DEFERRED,
     seq   INTEGER NOT NULL,
     type  INTEGER NOT NULL,
@@ -81,6 +135,13 @@ CREATE TABLE events (
     text  TEXT    NOT NULL,
     PRIMARY KEY (job, seq)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+    seq   INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    user  TEXT    NOT NULL,
+    what  TEXT    NOT NULL
+) STRICT;
 
 CREATE TRIGGER commits_continue BEFORE INSERT ON commits
 WHEN new.parent IS NOT (SELECT head FROM lineages WHERE id = new.lineage)
@@ -95,3 +156,13 @@ BEGIN SELECT raise(ABORT, 'invariant 2: commits do not go'); END;
 CREATE TRIGGER epochs_rise BEFORE UPDATE OF epoch ON stages
 WHEN new.epoch < old.epoch
 BEGIN SELECT raise(ABORT, 'invariant 5: an epoch that falls'); END;
+
+CREATE TRIGGER clock_rises BEFORE UPDATE ON clock
+WHEN new.job < old.job OR new.epoch < old.epoch OR new.seq < old.seq
+BEGIN SELECT raise(ABORT, 'invariant 5: a counter that falls'); END;
+
+CREATE TRIGGER audit_stays BEFORE UPDATE ON audit
+BEGIN SELECT raise(ABORT, 'what was done stays written'); END;
+
+CREATE TRIGGER audit_last BEFORE DELETE ON audit
+BEGIN SELECT raise(ABORT, 'what was done stays written'); END;

@@ -38,15 +38,48 @@ void store_tidy(struct store *s);
 
 /* ---- reading what the core does not keep. ERR_NOT_FOUND: no such row ---- */
 
+/* A job as it is durable, ended or not. Strings live in the arena. */
+struct store_job {
+    struct core_past past;            /* bytes is 0: see store_request */
+    const char *class_word;
+    uint64_t concept;
+};
+enum code store_job(struct store *s, uint64_t id, struct arena *a, struct store_job *out, struct err *e);
+/* The job that a request key made; *there is 0 when there is none. */
+enum code store_job_by_key(struct store *s, struct hash key, struct arena *a, struct store_job *out, int *there,
+                           struct err *e);
+
 enum code store_base(struct store *s, uint64_t lineage, struct arena *a, const char **path, struct hash *hash,
                      struct err *e);
-enum code store_request(struct store *s, uint64_t job, struct arena *a, struct slice *request, struct err *e);
-enum code store_images(struct store *s, uint64_t job, struct arena *a, struct hashes *images, struct err *e);
-/* Outputs and report of a stage; follows `source`. Empty while there are none. report may be NULL. */
+/* The request that made a job, as message and as bytes (either may be NULL): as it was sent, but not newer than `version` (0:
+ * whatever it is), with id 0. After `forget` without prompts and captions. */
+enum code store_request(struct store *s, uint64_t job, uint64_t version, struct arena *a, struct message *m,
+                        struct slice *bytes, struct err *e);
+/* Outputs and report of a stage, also of class images that another job made. Empty while there are none. report may be NULL. */
 enum code store_outputs(struct store *s, uint64_t job, enum stage_kind kind, struct arena *a, struct hashes *outputs,
                         const char **report, struct err *e);
-/* Durable events of a job after seq, at most PROTO_ROWS, oldest first. */
+/* Durable events of a job after seq, at most PROTO_ROWS, oldest first; "queued" is the first. */
 enum code store_events(struct store *s, uint64_t job, uint64_t after, struct arena *a, struct event_rows *rows,
                        struct err *e);
+enum code store_commit(struct store *s, uint32_t lineage, uint64_t number, struct core_commit *out, struct err *e);
+enum code store_audit(struct store *s, uint64_t after, size_t limit, struct arena *a, struct audit_rows *rows,
+                      struct err *e);
+
+/* Ids of jobs below `below` (0: from the newest), newest first, into ids [limit]. store_page: of one owner, in one of these states
+ * (bits 1 << enum job_state). O(limit). */
+enum code store_page(struct store *s, uint32_t owner, uint64_t states, uint64_t below, size_t limit, uint64_t *ids,
+                     size_t *n, struct err *e);
+/* store_walk: those that the caller wants, looking at no more than *budget rows; *next is the id to go on below (0: no more), and
+ * *budget what is left. */
+typedef int store_wants(void *self, uint32_t owner, uint64_t state, uint32_t lineage);
+enum code store_walk(struct store *s, uint64_t below, store_wants *wants, void *self, size_t limit, size_t *budget,
+                     uint64_t *ids, size_t *n, uint64_t *next, struct err *e);
+
+/* Who names which objects: images of learn jobs that are not forgotten, pictures and other outputs of stages of such jobs. Looks at
+ * most at `rows` rows from *at on (zero: the beginning) and moves it; *more: there are others. */
+struct store_place { uint64_t job, stage_job, stage_kind; int jobs_done; };
+typedef void store_names(void *self, uint64_t job, const uint8_t *hashes, size_t n);
+enum code store_named(struct store *s, struct store_place *at, size_t rows, store_names *named, void *self, int *more,
+                      struct err *e);
 
 #endif

@@ -95,10 +95,14 @@ static const char *missing(const struct office *o)
     static char line[128];
 
     for (size_t i = 0; i < n_words; i++) {
-        const struct core_job *j = core_job(o->core, words[i].number);
-        if (j && (words[i].kind == 1 ? hash_equal(j->key, words[i].hash)
-                                     : hash_equal(j->commit, words[i].hash)))
-            continue;
+        struct arena a = {0};
+        struct store_job j;
+        int there = store_job(o->store, words[i].number, &a, &j, NULL) == OK;
+        if (there && words[i].kind == 1)
+            there = memcmp(j.past.job.key, words[i].hash.v, CORE_KEY) == 0;
+        else if (there) there = hash_equal(core_job_commit(o->core, &j.past.job), words[i].hash);
+        arena_fini(&a);
+        if (there) continue;
         snprintf(line, sizeof line, "%s of job %llu", words[i].kind == 1 ? "submission" : "commit",
                  (unsigned long long)words[i].number);
         return line;

@@ -41,23 +41,29 @@ static void remembers(void)
 
     if (!is_code(office_open(&o, path, &e), OK, &e, "it is opened again")) return;
     const struct core_lineage *l = core_lineage_named(o.core, "pets");
-    const struct core_job *j = core_job(o.core, 1), *k = core_job(o.core, 2);
+    const struct core_job *k = core_job(o.core, 2);
+    struct core_commit commit;
+    struct store_job j;
+    is_code(store_job(o.store, 1, &a, &j, &e), OK, &e, "a job that has ended is in the store");
+    ok(!core_job(o.core, 1), "and not in the core");
+    is_code(store_commit(o.store, 1, 1, &commit, &e), OK, &e, "a commit is read");
     ok(l && l->n_commits == 1 && hash_equal(l->head, office_hash("train", 1)),
        "the lineage has its commit and head");
     is_int(l->commits[0].job, 1, "the commit knows its job");
-    near(l->commits[0].seconds, 2.5, 1e-9, "and how long score and train took");
-    ok(j && j->state == JOB_DONE && k && k->state == JOB_PAUSED, "jobs are in their states");
-    is_str(j->token, "<t1>", "a job knows its token");
-    is_int(k->stages[0].pauses, 1, "a paused stage knows how often");
+    near(commit.seconds, 2.5, 1e-9, "and how long score and train took");
+    ok(j.past.job.state == JOB_DONE && k && k->state == JOB_PAUSED, "jobs are in their states");
+    is_str(j.past.token, "<t1>", "a job knows its token");
+    is_int(core_stage_of(k, STAGE_SCORE)->pauses, 1, "a paused stage knows how often");
     is_code(store_outputs(o.store, 1, STAGE_PRIOR, &a, &list, &text, &e), OK, &e,
             "outputs are read");
     ok(list.n == 1 && hash_equal(list.v[0], office_hash("prior", 1)), "as they were given");
     is_str(text, "{\"loss\":0.5}", "with the report");
-    is_code(store_images(o.store, 1, &a, &list, &e), OK, &e, "images are read");
+    is_code(store_request(o.store, 1, 0, &a, &m, NULL, &e), OK, &e, "images are read");
+    list = m.learn.images;
     ok(list.n == 2 && hash_equal(list.v[1], office_hash("image", 1000001)), "in their order");
     is_code(store_base(o.store, 1, &a, &text, &h, &e), OK, &e, "the base is read");
     is_str(text, "/models/base", "with its path");
-    is_code(store_request(o.store, 2, &a, &request, &e), OK, &e, "a request is read");
+    is_code(store_request(o.store, 2, 0, &a, NULL, &request, &e), OK, &e, "a request is read");
     ok(proto_decode(request.data, request.n, &a, &m, &e) == OK && m.kind == MSG_learn &&
            m.learn.seed == 2,
        "and is what was sent");
@@ -66,7 +72,7 @@ static void remembers(void)
     for (size_t i = 1; i < events.n; i++) rising &= events.v[i].seq > events.v[i - 1].seq;
     ok(rising, "%zu of them, by rising number", events.n);
     ok(events.n && strncmp(events.v[events.n - 1].text, "done", 4) == 0, "the last says done");
-    is_code(store_request(o.store, 3, &a, &request, &e), ERR_NOT_FOUND, NULL,
+    is_code(store_request(o.store, 3, 0, &a, NULL, &request, &e), ERR_NOT_FOUND, NULL,
             "a job that is not there is said so: %s", e.text);
     arena_fini(&a);
     office_close(&o);
@@ -122,8 +128,18 @@ static void belts(void)
             "is found when the coordinator starts: %s", e.text);
     office_close(&o);
     sql("UPDATE lineages SET head = (SELECT hash FROM commits)");
-    is_int(sql("UPDATE jobs SET state = 4 WHERE id = 2"), SQLITE_OK,
-           "a job that is done with nothing done");
+    ok(sql("UPDATE jobs SET state = 4 WHERE id = 2") == SQLITE_CONSTRAINT,
+       "a job that is done with nothing done is refused");
+    ok(sql("UPDATE clock SET epoch = 0") == SQLITE_CONSTRAINT, "and a counter that falls");
+    ok(sql("INSERT INTO audit VALUES (1, 1, 'ann', 'x'); DELETE FROM audit") == SQLITE_CONSTRAINT,
+       "and that what was done is forgotten");
+    is_int(sql("UPDATE jobs SET commit_number = 0 WHERE id = 1"), SQLITE_OK,
+           "a commit whose job does not name it");
+    is_code(office_open(&o, path, &e), ERR_CORRUPT, NULL, "is found: %s", e.text);
+    office_close(&o);
+    sql("UPDATE jobs SET commit_number = 1 WHERE id = 1");
+    is_int(sql("UPDATE jobs SET prior = 7 WHERE id = 2"), SQLITE_OK,
+           "a job that waits for class images that are not there");
     is_code(office_open(&o, path, &e), ERR_CORRUPT, NULL, "is found: %s", e.text);
     office_close(&o);
     sql("PRAGMA user_version = 99");

@@ -2,70 +2,6 @@
  * o.database it is the real store. */
 #include "tests/core/support/world.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-static char *copy(const char *s)
-{
-    return strdup(s ? s : "");
-}
-
-static void put_lineage(struct disk *d, const struct core_lineage *l)
-{
-    d->lineages = realloc(d->lineages, (d->n_lineages + 1) * sizeof *d->lineages);
-    struct core_lineage *row = &d->lineages[d->n_lineages++];
-    *row = (struct core_lineage){
-        .id = l->id, .key = l->key, .digest = l->digest, .created_ms = l->created_ms};
-    row->name = copy(l->name);
-    row->owner = copy(l->owner);
-}
-
-static void put_job(struct disk *d, const struct core_job *j)
-{
-    struct core_job *row = j->id <= d->n_jobs ? &d->jobs[j->id - 1] : NULL;
-    char *owner, *token, *word;
-
-    if (!row) {
-        d->jobs = realloc(d->jobs, (d->n_jobs + 1) * sizeof *d->jobs);
-        row = &d->jobs[d->n_jobs++];
-        *row = (struct core_job){
-            .owner = copy(j->owner), .token = copy(j->token), .class_word = copy(j->class_word)};
-    }
-    owner = row->owner;
-    token = row->token;
-    word = row->class_word;
-    *row = *j;
-    row->owner = owner;
-    row->token = token;
-    row->class_word = word;
-}
-
-static void put_stage(struct disk *d, uint64_t job, const struct core_stage *s)
-{
-    struct disk_stage *row = NULL;
-
-    for (size_t i = d->n_stages; i > 0 && !row; i--)
-        if (d->stages[i - 1].job == job && d->stages[i - 1].row.kind == s->kind)
-            row = &d->stages[i - 1];
-    if (!row) {
-        d->stages = realloc(d->stages, (d->n_stages + 1) * sizeof *d->stages);
-        row = &d->stages[d->n_stages++];
-        memset(row, 0, sizeof *row);
-        row->job = job;
-    }
-    free(row->row.line);
-    row->row = *s;
-    row->row.text = NULL;
-    row->row.line = copy(s->line);
-}
-
-static void put_commit(struct disk *d, uint64_t lineage, struct core_commit c)
-{
-    d->commits = realloc(d->commits, (d->n_commits + 1) * sizeof *d->commits);
-    d->commits[d->n_commits].lineage = lineage;
-    d->commits[d->n_commits++].row = c;
-}
-
 /* n_puts: how many of them; fewer than all only when a torn write is played. */
 int disk_apply(struct world *w, const struct core_actions *a, size_t n_puts)
 {
@@ -76,55 +12,54 @@ int disk_apply(struct world *w, const struct core_actions *a, size_t n_puts)
         world_break(w, "store: %s", e.text);
         return 0;
     }
-    for (size_t i = 0; i < n_puts; i++) {
-        const struct core_put *p = &a->puts[i];
-        switch (p->type) {
-        case PUT_LINEAGE: put_lineage(&w->disk, p->lineage); break;
-        case PUT_JOB: put_job(&w->disk, p->job); break;
-        case PUT_STAGE: put_stage(&w->disk, p->job->id, p->stage); break;
-        case PUT_COMMIT: put_commit(&w->disk, p->lineage->id, p->commit); break;
-        case PUT_EVENT: break;
-        }
-    }
+    shelf_keep(&w->disk, a, n_puts);
     return 1;
 }
 
 enum code disk_load(struct world *w, struct core *c, struct err *e)
 {
-    struct disk *d = &w->disk;
-    enum code rc = OK;
+    struct shelf *d = &w->disk;
 
     if (w->store) return store_load(w->store, c, w->now, e);
     if (w->o.bug == BUG_LOST_COMMIT && d->n_commits && world_chance(w, 300)) d->n_commits--;
-    for (size_t i = 0; i < d->n_lineages && !rc; i++) rc = core_load_lineage(c, &d->lineages[i], e);
-    for (size_t i = 0; i < d->n_commits && !rc; i++)
-        rc = core_load_commit(c, d->commits[i].lineage, &d->commits[i].row, e);
-    for (size_t i = 0; i < d->n_jobs && !rc; i++) rc = core_load_job(c, &d->jobs[i], e);
-    for (size_t i = 0; i < d->n_stages && !rc; i++) {
-        struct core_stage row = d->stages[i].row;
-        if (w->o.bug == BUG_EPOCH_REUSED && row.state != STAGE_LEASED)
-            row.epoch = row.epoch ? 1 : 0;
-        rc = core_load_stage(c, d->stages[i].job, &row, e);
+    if (w->o.bug == BUG_EPOCH_REUSED && d->clock.epoch) {
+        d->clock.epoch = 1;
+        for (size_t i = 0; i < d->n_jobs; i++)
+            for (int k = 0; k < d->jobs[i].n_stages; k++) d->jobs[i].stage[k].epoch = 1;
     }
-    return rc ? rc : core_restart(c, 0, w->now, e);
+    return shelf_load(d, c, w->now, e);
+}
+
+const struct core_past *disk_past(struct world *w, const struct message *m, struct arena *a)
+{
+    struct store_job *found;
+    struct hash key;
+    uint64_t job;
+    struct err e;
+    int there = 0;
+
+    if (!w->store) return shelf_past(&w->disk, w->core, m);
+    found = arena_alloc(a, sizeof *found);
+    switch (core_wants_past(w->core, m, &key, &job)) {
+    case CORE_PAST_JOB: there = store_job(w->store, job, a, found, &e) == OK; break;
+    case CORE_PAST_KEY:
+        if (store_job_by_key(w->store, key, a, found, &there, &e)) world_break(w, "%s", e.text);
+        break;
+    default: break;
+    }
+    return there ? &found->past : NULL;
+}
+
+const struct core_past *disk_job(struct world *w, uint64_t id, struct arena *a)
+{
+    struct store_job *found;
+
+    if (!w->store) return id <= w->disk.n_jobs ? &w->disk.jobs[id - 1] : NULL;
+    found = arena_alloc(a, sizeof *found);
+    return store_job(w->store, id, a, found, NULL) == OK ? &found->past : NULL;
 }
 
 void disk_fini(struct world *w)
 {
-    struct disk *d = &w->disk;
-
-    for (size_t i = 0; i < d->n_lineages; i++) {
-        free(d->lineages[i].name);
-        free(d->lineages[i].owner);
-    }
-    for (size_t i = 0; i < d->n_jobs; i++) {
-        free(d->jobs[i].owner);
-        free(d->jobs[i].token);
-        free(d->jobs[i].class_word);
-    }
-    for (size_t i = 0; i < d->n_stages; i++) free(d->stages[i].row.line);
-    free(d->lineages);
-    free(d->jobs);
-    free(d->stages);
-    free(d->commits);
+    shelf_fini(&w->disk);
 }

@@ -17,7 +17,7 @@ static void put_job(struct world *w, const struct core_job *j)
     l = &w->ledger.job[j->id];
     if (!l->known) {
         l->known = 1;
-        l->key = j->key;
+        memcpy(l->key.v, j->key, CORE_KEY);
         l->lineage = j->lineage;
         w->ledger.jobs++;
     }
@@ -31,7 +31,7 @@ static void put_job(struct world *w, const struct core_job *j)
 
 static void put_result(struct world *w, const struct core_put *p)
 {
-    const struct msg_result *r = &p->message->result;
+    const struct msg_result *r = &p->stage->result->result;
     struct ledger_stage *s = &w->ledger.job[p->job->id].stage[p->stage->kind];
 
     /* The epoch as the group knew it: the one in the message may have been tampered with (a planted bug). */
@@ -53,7 +53,7 @@ static void put_commit(struct world *w, const struct core_put *p)
     const struct core_commit *k = &p->commit;
     struct ledger_job *j = &l->job[k->job];
     enum stage_kind first =
-        core_stage_of(core_job(w->core, k->job), STAGE_SCORE) ? STAGE_SCORE : STAGE_TRAIN;
+        core_stage_state(core_job(w->core, k->job), STAGE_SCORE) ? STAGE_SCORE : STAGE_TRAIN;
 
     if (!hash_equal(k->parent, l->head[id]))
         world_break(w, "invariant 1: job %llu commits on a parent that is not the head", N(k->job));
@@ -76,7 +76,7 @@ static void put_grant(struct world *w, const struct core_put *p, uint64_t newest
     struct ledger_stage *s = &w->ledger.job[p->job->id].stage[p->stage->kind];
     const struct core_stage *g = p->stage;
 
-    if (g->state != STAGE_LEASED || g->epoch == s->granted) return;
+    if (core_stage_state(p->job, g->kind) != STAGE_LEASED || g->epoch == s->granted) return;
     if (g->epoch <= newest_before)
         world_break(w, "invariant 5: epoch %llu is given after %llu", N(g->epoch),
                     N(newest_before));
@@ -103,53 +103,63 @@ void ledger_puts(struct world *w, const struct core_actions *a)
         const struct core_put *p = &a->puts[i];
         if (p->type == PUT_JOB) put_job(w, p->job);
         if (p->type == PUT_STAGE) put_grant(w, p, before, &newest);
-        if (p->type == PUT_STAGE && p->message && p->message->kind == MSG_result) put_result(w, p);
+        if (p->type == PUT_STAGE && p->stage->result) put_result(w, p);
         if (p->type == PUT_EVENT && strstr(p->event.text, " lost:")) w->ledger.lost_leases++;
     }
     w->ledger.newest_epoch = newest;
 }
 
-/* A restarted core knows at least what outsiders know. */
+/* A restarted core, or the disk beside it, knows at least what outsiders know. */
 void ledger_loaded(struct world *w)
 {
-    for (uint64_t id = 1; id <= JOBS; id++) {
+    struct arena a = {0};
+
+    for (uint64_t id = 1; id <= JOBS && w->ledger.job[id].known; id++) {
         const struct ledger_job *l = &w->ledger.job[id];
-        const struct core_job *j = core_job(w->core, id);
-        if (l->known && (!j || !hash_equal(j->key, l->key)))
+        const struct core_past *p = disk_job(w, id, &a);
+        if (!p || memcmp(p->job.key, l->key.v, CORE_KEY) ||
+            !core_job(w->core, id) != JOB_ENDED(p->job.state))
             world_break(w, "invariant 5: job %llu was %s and is gone after a restart", N(id),
                         l->acknowledged ? "acknowledged" : "durable");
-        else if (l->ended && (int)j->state != l->ended)
+        else if (l->ended && p->job.state != l->ended)
             world_break(w, "job %llu was %s before the restart", N(id),
                         proto_job_state((uint64_t)l->ended));
     }
-    for (uint64_t id = 1; id <= core_last_lineage(w->core); id++)
+    arena_fini(&a);
+    for (uint32_t id = 1; id <= core_last_lineage(w->core); id++)
         if (!hash_equal(core_lineage(w->core, id)->head, w->ledger.head[id]))
-            world_break(w, "invariant 2: lineage %llu has another head after the restart", N(id));
+            world_break(w, "invariant 2: lineage %u has another head after the restart", id);
 }
 
-static void final_job(struct world *w, const struct core_job *j, long *committed)
+static void final_job(struct world *w, const struct core_past *p, long *committed)
 {
+    const struct core_job *j = &p->job;
     const struct ledger_job *l = &w->ledger.job[j->id];
     uint64_t losses = 0;
 
-    for (int k = 0; k < j->n_stages; k++) losses += j->stages[k].losses >= 5;
+    for (int k = 0; k < p->n_stages; k++) losses += p->stage[k].losses >= 3;
     if (j->state == JOB_FAILED && !l->bad_result && !losses)
         world_break(w, "job %llu failed for no reason", N(j->id));
-    if (j->kind == JOB_LEARN && j->state == JOB_DONE && hash_is_zero(j->commit))
+    if (j->kind == JOB_LEARN && j->state == JOB_DONE && !j->commit_number)
         world_break(w, "job %llu is done without a commit", N(j->id));
-    *committed += j->kind == JOB_LEARN && !hash_is_zero(j->commit);
+    *committed += j->kind == JOB_LEARN && j->commit_number;
 }
 
 void ledger_final(struct world *w)
 {
     uint64_t wishes = 0;
     long committed = 0;
+    struct arena a = {0};
 
     for (int i = 0; i < CLIENTS; i++) wishes += (uint64_t)w->client[i].n;
     if (core_last_job(w->core) != wishes)
         world_break(w, "%llu jobs came of %llu wishes", N(core_last_job(w->core)), N(wishes));
-    for (uint64_t id = 1; id <= core_last_job(w->core); id++)
-        final_job(w, core_job(w->core, id), &committed);
+    for (uint64_t id = 1; id <= core_last_job(w->core) && !w->broken[0]; id++) {
+        const struct core_past *p = disk_job(w, id, &a);
+        if (p) final_job(w, p, &committed);
+        else world_break(w, "job %llu is nowhere", N(id));
+    }
+    arena_fini(&a);
     if (committed != w->ledger.commits)
         world_break(w, "%ld jobs committed, %ld commits were seen", committed, w->ledger.commits);
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct core_settings settings = {.term_ms = 30000, .poll_ms = 2000, .loss_limit = 5};
+static const struct core_settings settings = {.term_ms = 30000, .poll_ms = 2000, .loss_limit = 3};
 
 void server_boot(struct world *w)
 {
@@ -51,8 +51,7 @@ static void send_stage(struct world *w, const struct core_tell *t, int to)
         m.stage.chain = (struct hashes){!hash_is_zero(head), &head};
     if (w->store) { /* the real one, with everything in it */
         struct server s = {.core = w->core, .store = w->store, .settings = settings};
-        if (stage_message(&s, t->job, t->stage, t->epoch, &a, &m, &e))
-            world_break(w, "stage message: %s", e.text);
+        if (stage_message(&s, t, &a, &m, &e)) world_break(w, "stage message: %s", e.text);
         m.id = t->to.id;
     }
     world_send(w, to, TO_SERVER, &m);
@@ -115,18 +114,18 @@ static void check(struct world *w)
     struct err e;
     w->steps++;
     if (w->actions.failed) world_break(w, "the core is out of memory");
-    if (core_check(w->core, &e)) world_break(w, "%s", e.text);
+    if (core_check_step(w->core, &e)) world_break(w, "%s", e.text);
+    if (w->steps % 64 == 0 && core_check(w->core, &e)) world_break(w, "%s", e.text);
 }
 
 /* ---- events ---- */
 
 static void no_expiry(struct world *w)
 {
-    for (uint64_t id = 1; id <= core_last_job(w->core); id++) {
-        struct core_job *j = (struct core_job *)(uintptr_t)core_job(w->core, id);
-        for (int k = 0; k < j->n_stages; k++)
-            if (j->stages[k].state == STAGE_LEASED) j->stages[k].deadline_ms = INT64_MAX;
-    }
+    const struct core_stage *s;
+
+    for (uint32_t at = 0; (s = core_each_lease(w->core, &at));)
+        ((struct core_stage *)(uintptr_t)s)->deadline_ms = INT64_MAX;
 }
 
 /* The wrapper of two planted bugs: the fence and the key are taken away before the core sees them. */
@@ -135,7 +134,7 @@ static void spoil(struct world *w, struct message *m, struct core_event *ev)
     if (w->o.bug == BUG_NO_FENCE && m->kind == MSG_result) {
         const struct core_job *j = core_job(w->core, m->result.job);
         const struct core_stage *s = j ? core_stage_of(j, (enum stage_kind)m->result.stage) : NULL;
-        if (s && s->state == STAGE_LEASED) {
+        if (s && core_stage_state(j, s->kind) == STAGE_LEASED) {
             m->result.epoch = s->epoch;
             ((struct core_stage *)(uintptr_t)s)->group = ev->group;
         }
@@ -148,8 +147,10 @@ static void step(struct world *w, const struct parcel *p, struct arena *a)
 {
     struct message *m = arena_alloc(a, sizeof *m);
     struct core_event ev = {
-        .type = CORE_MESSAGE, .message = m, .user = "ann", .request = {p->data, p->n}};
+        .type = CORE_MESSAGE, .message = m, .user = p->from < CLIENTS ? "ann" : NULL};
+    struct core_request request = {.message = m};
     struct message canonical;
+    struct slice bytes;
     struct err e;
 
     if (proto_decode(p->data, p->n, a, m, &e)) {
@@ -163,8 +164,12 @@ static void step(struct world *w, const struct parcel *p, struct arena *a)
     spoil(w, m, &ev);
     canonical = *m;
     canonical.id = 0;
-    proto_encode(&canonical, a, &ev.request, &e);
-    ev.digest = hash_bytes(ev.request.data, ev.request.n);
+    proto_encode(&canonical, a, &bytes, &e);
+    request.digest = hash_bytes(bytes.data, bytes.n);
+    request.bytes = bytes.n;
+    request.past = ev.past = disk_past(w, m, a);
+    ev.requests = &request;
+    ev.n_requests = 1;
     core_step(w->core, &ev, w->now, &w->actions);
     check(w);
 }

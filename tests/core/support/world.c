@@ -168,9 +168,9 @@ static int quiet(const struct world *w)
     if (!w->core) return 0;
     for (int i = 0; i < CLIENTS; i++)
         if (!client_settled(w, i)) return 0;
-    for (uint64_t id = 1; id <= core_last_job(w->core); id++)
-        if (!JOB_ENDED(core_job(w->core, id)->state)) return 0;
-    return 1;
+    struct core_backlog now;
+    core_backlog(w->core, &now);
+    return now.queued + now.running + now.paused == 0;
 }
 
 static void advance(struct world *w)

@@ -13,6 +13,7 @@
 
 #include "coordinator/core/core.h"
 #include "coordinator/store/store.h"
+#include "tests/core/support/shelf.h"
 
 /* Bugs planted around the core, to see that the checks see. */
 enum planted {
@@ -54,17 +55,6 @@ struct ledger {
     long commits, results_dropped, lost_leases, restarts, full, acknowledged;
 };
 
-/* ---- disk.c: rows; all of a batch or nothing ---- */
-
-struct disk_stage { uint64_t job; struct core_stage row; };
-struct disk {
-    struct core_lineage *lineages;
-    struct core_job *jobs;
-    struct disk_stage *stages;
-    struct { uint64_t lineage; struct core_commit row; } *commits;
-    size_t n_lineages, n_jobs, n_stages, n_commits;
-};
-
 /* ---- actors ---- */
 
 struct intent { struct hash key; int kind, wants_cancel, lineage; uint64_t job; int settled, refused; };
@@ -99,7 +89,7 @@ struct world {
     int64_t up_at;
     struct core_actions actions;
     struct store *store;
-    struct disk disk;
+    struct shelf disk;                /* rows; all of a batch or nothing */
     struct ledger ledger;
     struct client client[CLIENTS];
     struct group group[GROUPS];
@@ -133,6 +123,8 @@ void group_die(struct world *w, int i);
 
 int disk_apply(struct world *w, const struct core_actions *a, size_t n_puts);
 enum code disk_load(struct world *w, struct core *c, struct err *e);
+const struct core_past *disk_past(struct world *w, const struct message *m, struct arena *a);
+const struct core_past *disk_job(struct world *w, uint64_t id, struct arena *a);   /* NULL: not there */
 void disk_fini(struct world *w);
 
 void ledger_puts(struct world *w, const struct core_actions *a);   /* durable now */

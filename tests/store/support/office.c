@@ -31,19 +31,45 @@ struct hash office_hash(const char *what, uint64_t n)
     return hash_bytes(text, (size_t)len);
 }
 
+static enum code past_of(struct office *o, const struct message *m, struct arena *a,
+                         const struct core_past **past, struct err *e)
+{
+    struct store_job *found = arena_alloc(a, sizeof *found);
+    struct hash key;
+    uint64_t job;
+    enum code rc = OK;
+    int there = 0;
+
+    switch (core_wants_past(o->core, m, &key, &job)) {
+    case CORE_PAST_JOB: there = (rc = store_job(o->store, job, a, found, e)) == OK; break;
+    case CORE_PAST_KEY: rc = store_job_by_key(o->store, key, a, found, &there, e); break;
+    default: break;
+    }
+    if (there) *past = &found->past;
+    return rc == ERR_NOT_FOUND ? OK : rc;
+}
+
 enum code office_ask(struct office *o, const struct message *m, struct hash group,
                      struct message *out, struct err *e)
 {
     struct arena a = {0};
+    struct core_request request = {.message = m};
     struct core_event ev = {.type = CORE_MESSAGE,
                             .message = m,
                             .user = "ann",
+                            .role = ROLE_ADMIN,
                             .group = group,
-                            .from = {.id = ++o->asked}};
-    enum code rc = proto_encode(m, &a, &ev.request, e);
+                            .from = {.id = ++o->asked},
+                            .requests = &request,
+                            .n_requests = 1};
+    struct slice bytes = {0};
+    enum code rc = proto_encode(m, &a, &bytes, e);
 
     *out = (struct message){0};
-    ev.digest = hash_bytes(ev.request.data, ev.request.n);
+    request.digest = hash_bytes(bytes.data, bytes.n);
+    request.bytes = bytes.n;
+    if (!rc) rc = past_of(o, m, &a, &ev.past, e);
+    request.past = ev.past;
     core_actions_clear(&o->actions);
     core_step(o->core, &ev, ++o->now, &o->actions);
     if (!rc) rc = store_apply(o->store, &o->actions, e);

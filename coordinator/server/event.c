@@ -1,0 +1,110 @@
+/* event.c - from a message to an event of the core: the digest that tells two uses of a request key apart, the requests of a
+ * submit_many one by one, and the jobs of the past that only the store knows. */
+#include "coordinator/server/server.h"
+
+#include <string.h>
+
+static enum code no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, "out of memory");
+}
+
+/* The job of the past that the message (or row) is about. *past stays NULL where there is none. */
+static enum code bring_past(struct server *s, const struct message *m, struct arena *a,
+                            const struct core_past **past, struct err *e)
+{
+    struct hash key;
+    uint64_t job;
+    enum core_past_by by = core_wants_past(s->core, m, &key, &job);
+    struct store_job *found;
+    struct slice request;
+    enum code rc;
+    int there = 1;
+
+    if (by == CORE_PAST_NONE) return OK;
+    if (!(found = arena_alloc(a, sizeof *found))) return no_memory(e);
+    if (by == CORE_PAST_KEY) rc = store_job_by_key(s->store, key, a, found, &there, e);
+    else if ((rc = store_job(s->store, job, a, found, e)) == ERR_NOT_FOUND) return OK;
+    if (rc || !there) return rc;
+    if (m->kind == MSG_forget) {
+        if ((rc = store_request(s->store, job, 0, a, NULL, &request, e))) return rc;
+        found->past.bytes = request.n;
+    }
+    *past = &found->past;
+    return OK;
+}
+
+/* The request without its id is what tells two uses of a key apart. */
+static enum code read_request(struct server *s, const struct message *m, struct arena *a,
+                              struct core_request *r, struct err *e)
+{
+    struct message copy = *m;
+    struct slice bytes;
+    enum code rc;
+
+    copy.id = 0;
+    if ((rc = proto_encode(&copy, a, &bytes, e))) return rc;
+    if (bytes.n > PROTO_REQUEST)
+        return err_set(e, ERR_INPUT, "%s: a request of %zu bytes; at most %u", proto_name(m->kind),
+                       bytes.n, PROTO_REQUEST);
+    r->message = m;
+    r->digest = hash_bytes(bytes.data, bytes.n);
+    r->bytes = bytes.n;
+    return m->kind == MSG_lineage_create ? OK : bring_past(s, m, a, &r->past, e);
+}
+
+static int is_request(enum msg_kind k)
+{
+    return k == MSG_learn || k == MSG_sample || k == MSG_evaluate;
+}
+
+/* A row that cannot be read is refused by itself; a store that cannot be read refuses all. */
+static enum code read_row(struct server *s, struct slice bytes, struct arena *a,
+                          struct core_request *r, struct err *e)
+{
+    struct message *m = arena_alloc(a, sizeof *m);
+    struct err why = {0};
+    char *line;
+
+    if (!m) return no_memory(e);
+    if (proto_decode(bytes.data, bytes.n, a, m, &why) == OK) {
+        if (is_request(m->kind)) return read_request(s, m, a, r, e);
+        err_set(&why, ERR_PROTOCOL, "`%s` is no learn, sample or evaluate", proto_name(m->kind));
+    }
+    if (!(line = arena_strdup(a, why.text))) return no_memory(e);
+    *r = (struct core_request){.code = why.code, .line = proto_line(line)};
+    return OK;
+}
+
+static enum code read_requests(struct server *s, const struct message *m, struct arena *a,
+                               struct core_event *ev, struct err *e)
+{
+    int many = m->kind == MSG_submit_many;
+    size_t n = many ? m->submit_many.rows.n : 1;
+    struct core_request *r = arena_alloc(a, (n + 1) * sizeof *r);
+    enum code rc = OK;
+
+    if (!r) return no_memory(e);
+    ev->requests = r;
+    ev->n_requests = n;
+    if (!many) return read_request(s, m, a, r, e);
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = read_row(s, m->submit_many.rows.v[i].request, a, &r[i], e);
+    return rc;
+}
+
+enum code event_make(struct server *s, const struct asked *q, struct arena *a,
+                     struct core_event *ev, struct err *e)
+{
+    const struct message *m = &q->m;
+
+    *ev = (struct core_event){.type = CORE_MESSAGE,
+                              .message = m,
+                              .from = q->from,
+                              .user = q->user[0] ? q->user : NULL,
+                              .role = q->role};
+    if (server_is_worker_socket(q->from.socket)) memcpy(ev->group.v, q->from.peer + 1, HASH_BYTES);
+    if (is_request(m->kind) || m->kind == MSG_lineage_create || m->kind == MSG_submit_many)
+        return read_requests(s, m, a, ev, e);
+    return bring_past(s, m, a, &ev->past, e);
+}
