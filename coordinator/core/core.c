@@ -41,7 +41,7 @@ void core_free(struct core *c)
     for (size_t i = 0; i < c->n_lineages; i++) lineage_free(c->lineages[i]);
     for (size_t i = 0; i < c->n_priors; i++) free(c->priors[i]);
     for (size_t i = 0; i < c->n_drains; i++) free(c->drains[i]);
-    for (int p = 0; p < PRIORITIES; p++) free(c->heaps[p]);
+    for (int h = 0; h < HEAPS; h++) free(c->heaps[h]);
     free_users(c);
     group_free_all(c);
     free(c->lineages);

@@ -64,7 +64,7 @@ struct core_stage {
     uint64_t step, of, first_step;        /* progress */
     int64_t first_ms;
     char *text;                           /* owned; last word of the worker */
-    double charged_ms;                    /* LEASED: what its user was charged ahead */
+    double charged_ms;                    /* LEASED: virtual time that its user was charged ahead */
     const struct message *result;         /* during a batch: the result to be kept with it; else NULL */
     struct core_stage *next;              /* of the same job */
     size_t timer;                         /* its place among the timers + 1; 0: none */
@@ -139,6 +139,7 @@ struct core_user {
     uint64_t queued, running, paused;     /* jobs that have not ended, by state */
     uint64_t leased;                      /* stages that run */
     uint64_t ready;                       /* jobs with a stage that a group could begin, quota aside */
+    double ahead_ms;                      /* virtual time that running leases are charged ahead; who is next goes by both */
 };
 
 /* Class images that jobs share by their key (prior.c). */

@@ -1,9 +1,9 @@
 /* fair.c - which stage a free group gets.
  *
  *   1  the highest priority at which anything can begin: high, normal, low
- *   2  of its users the one who has used least: lease time over weight, charged by the mean length of such stages when a
- *      lease is granted, corrected when it ends. A newcomer starts where the least of those present stands: idleness is no
- *      credit, and nobody's backlog stands before their first stage
+ *   2  of its users the one who stands lowest: lease time over weight, and what running leases are thought to take by the mean
+ *      of such stages. A newcomer starts with the least that somebody present has used: idleness is no credit, and nobody's
+ *      backlog stands before their first stage
  *   3  of their classes
  *        URGENT   score, train, and the prior that the job whose turn it is waits for: they hold a lineage
  *        BESIDE   sample, evaluate: somebody waits for pictures, but nothing else does
@@ -32,28 +32,37 @@ static const enum priority order[PRIORITIES] = {PRIORITY_HIGH, PRIORITY_NORMAL, 
 
 /* ---- heaps of users ---- */
 
-static int before(const struct core *c, uint32_t a, uint32_t b)
+/* What leases took that have ended, and what those that run are thought to take: only the first is durable, so that a restart
+ * charges nothing twice. */
+static double stands_at(const struct user *u)
 {
-    double x = user_at(c, a)->row.used_ms, y = user_at(c, b)->row.used_ms;
-    return x < y || (x == y && a < b);
+    return u->row.used_ms + u->row.ahead_ms;
 }
 
-static void put(struct core *c, int p, size_t i, uint32_t u)
+static int before(const struct core *c, int h, uint32_t a, uint32_t b)
 {
-    c->heaps[p][i] = u;
-    user_at(c, u)->heap[p] = i + 1;
+    const struct user *x = user_at(c, a), *y = user_at(c, b);
+    double mine = h == BY_USED ? x->row.used_ms : stands_at(x),
+           other = h == BY_USED ? y->row.used_ms : stands_at(y);
+    return mine < other || (mine == other && a < b);
 }
 
-static void sift(struct core *c, int p, size_t i, uint32_t u)
+static void put(struct core *c, int h, size_t i, uint32_t u)
 {
-    for (; i && before(c, u, c->heaps[p][(i - 1) / 2]); i = (i - 1) / 2)
-        put(c, p, i, c->heaps[p][(i - 1) / 2]);
-    for (size_t k; (k = 2 * i + 1) < c->n_heap[p]; i = k) {
-        if (k + 1 < c->n_heap[p] && before(c, c->heaps[p][k + 1], c->heaps[p][k])) k++;
-        if (!before(c, c->heaps[p][k], u)) break;
-        put(c, p, i, c->heaps[p][k]);
+    c->heaps[h][i] = u;
+    user_at(c, u)->heap[h] = i + 1;
+}
+
+static void sift(struct core *c, int h, size_t i, uint32_t u)
+{
+    for (; i && before(c, h, u, c->heaps[h][(i - 1) / 2]); i = (i - 1) / 2)
+        put(c, h, i, c->heaps[h][(i - 1) / 2]);
+    for (size_t k; (k = 2 * i + 1) < c->n_heap[h]; i = k) {
+        if (k + 1 < c->n_heap[h] && before(c, h, c->heaps[h][k + 1], c->heaps[h][k])) k++;
+        if (!before(c, h, c->heaps[h][k], u)) break;
+        put(c, h, i, c->heaps[h][k]);
     }
-    put(c, p, i, u);
+    put(c, h, i, u);
 }
 
 static void heap_add(struct core *c, int p, struct user *u)
@@ -82,33 +91,30 @@ static uint64_t could_run(const struct user *u)
     return !may_run(u) ? 0 : u->row.ready < left ? u->row.ready : left;
 }
 
+/* Whoever could begin nothing and can now: to have been idle, held or at one's quota is no credit. By what others used, not by
+ * where they stand: a newcomer may run as much as the others do before they get more, and nobody
+ * whose lease takes less than was thought falls behind them again. So everybody else begins at most one stage first. */
+static void newcomer(struct core *c, struct user *u)
+{
+    double least = c->n_heap[BY_USED] ? user_at(c, c->heaps[BY_USED][0])->row.used_ms : c->floor_ms;
+
+    if (c->loading || u->row.used_ms >= least) return;
+    u->row.used_ms = least;
+    put_user(c, u);
+}
+
 void fair_user(struct core *c, struct user *u)
 {
-    for (int p = 0; p < PRIORITIES; p++) {
-        int wanted = u->ready[p] > 0 && may_run(u);
-        if (wanted && !u->heap[p]) heap_add(c, p, u);
-        else if (!wanted && u->heap[p]) heap_remove(c, p, u);
-        else if (u->heap[p]) sift(c, p, u->heap[p] - 1, u->row.id);
+    if (u->row.ready > 0 && may_run(u) && !u->heap[BY_USED]) newcomer(c, u);
+    for (int h = 0; h < HEAPS; h++) {
+        int wanted = (h == BY_USED ? u->row.ready : u->ready[h]) > 0 && may_run(u);
+        if (wanted && !u->heap[h]) heap_add(c, h, u);
+        else if (!wanted && u->heap[h]) heap_remove(c, h, u);
+        else if (u->heap[h]) sift(c, h, u->heap[h] - 1, u->row.id);
     }
     c->ready -= u->counted;
     u->counted = could_run(u);
     c->ready += u->counted;
-}
-
-void fair_newcomer(struct core *c, struct user *u)
-{
-    double least = -1;
-
-    if (c->loading) return;
-    for (int p = 0; p < PRIORITIES; p++)
-        if (c->n_heap[p]) {
-            double top = user_at(c, c->heaps[p][0])->row.used_ms;
-            if (least < 0 || top < least) least = top;
-        }
-    if (least < 0) least = c->floor_ms;
-    if (u->row.used_ms >= least) return;
-    u->row.used_ms = least;
-    put_user(c, u);
 }
 
 /* ---- locality ---- */
@@ -196,36 +202,41 @@ enum stage_kind fair_choose(struct core *c, struct group **g, struct core_job **
     *g = choose_group(c, *job);
     u->urgent_in_a_row = k == URGENT ? u->urgent_in_a_row + 1 : 0;
     flow_turned(c, at);
-    if (u->row.used_ms > c->floor_ms) c->floor_ms = u->row.used_ms;
+    c->floor_ms = u->row.used_ms;
     return fair_ready_stage(*job);
 }
 
 /* ---- time ---- */
 
-static void use(struct core *c, struct user *u, double ms)
+/* Ahead: by how long such stages took so far. */
+void fair_resume(struct core *c, struct core_job *j, struct core_stage *s)
 {
-    u->row.used_ms += ms / (double)u->row.weight;
-    put_user(c, u);
-    fair_user(c, u);
+    struct user *u = user_at(c, j->owner);
+    double ms = c->mean_ms[s->kind] > 0 ? c->mean_ms[s->kind] : FIRST_GUESS_MS;
+
+    s->charged_ms = ms / (double)u->row.weight;
+    u->row.ahead_ms += s->charged_ms;
+    u->row.leased++;
 }
 
 void fair_charge(struct core *c, struct core_job *j, struct core_stage *s)
 {
-    struct user *u = user_at(c, j->owner);
-
-    s->charged_ms = c->mean_ms[s->kind] > 0 ? c->mean_ms[s->kind] : FIRST_GUESS_MS;
-    u->row.leased++;
-    use(c, u, s->charged_ms);
+    fair_resume(c, j, s);
+    fair_user(c, user_at(c, j->owner));
 }
 
-/* The 1 ms more is what a stage costs that takes no time at all. */
+/* The 1 ms is what a stage costs that takes no time at all, also where a restart found the clock set back. */
 void fair_settle(struct core *c, struct core_job *j, struct core_stage *s, int good)
 {
     struct user *u = user_at(c, j->owner);
-    double took = (double)(c->now_ms - s->granted_ms + 1), *mean = &c->mean_ms[s->kind];
+    int64_t ms = c->now_ms - s->granted_ms;
+    double took = ms > 0 ? (double)ms + 1 : 1, *mean = &c->mean_ms[s->kind];
 
     u->row.leased--;
-    use(c, u, took - s->charged_ms);
+    u->row.used_ms += took / (double)u->row.weight;
+    u->row.ahead_ms = u->row.leased ? u->row.ahead_ms - s->charged_ms : 0;
     s->charged_ms = 0;
+    put_user(c, u);
+    fair_user(c, u);
     if (good) *mean = *mean > 0 ? *mean + (took - *mean) / 8 : took;
 }

@@ -46,7 +46,6 @@ static void count(struct core *c, const struct flow *f, int64_t n)
 {
     struct user *u = user_at(c, f->user);
 
-    if (n > 0 && u->row.ready == 0 && u->row.leased == 0) fair_newcomer(c, u);
     u->row.ready += (uint64_t)n;
     u->ready[f->priority] += (uint32_t)n;
     c->ready_at[f->priority] += (uint64_t)n;

@@ -103,7 +103,7 @@ static void hold_lease(struct core *c, struct core_job *j, struct core_stage *s)
     if (!g && !(g = group_add(c, s->group))) return;
     g->row.lease = s;
     c->leased++;
-    user_at(c, j->owner)->row.leased++;
+    fair_resume(c, j, s);
 }
 
 enum code core_load_stage(struct core *c, const struct core_stage *row, struct err *e)

@@ -37,11 +37,14 @@ struct flow {
     uint32_t tickets, passed;                    /* passed: how often a better placed one went before */
 };
 
+/* Those with something at a priority by where they stand; all of them by what they used. */
+enum { BY_USED = PRIORITIES, HEAPS };
+
 struct user {
     struct core_user row;
     uint32_t ring[PRIORITIES][CLASSES];          /* flows whose turn comes; the one that is next, 0: none */
     uint32_t ready[PRIORITIES];                  /* jobs in them */
-    size_t heap[PRIORITIES];                     /* its place among users, + 1; 0: not there */
+    size_t heap[HEAPS];                          /* its place among users, + 1; 0: not there */
     uint64_t urgent_in_a_row, counted, stamp;    /* counted: in core.ready; stamp: of the batch that puts it */
 };
 
@@ -92,8 +95,8 @@ struct core {
     struct map flow_keys;
     struct core_stage **timers;                  /* a heap by when */
     size_t n_timers, timers_room;
-    uint32_t *heaps[PRIORITIES];                 /* users by used_ms */
-    size_t n_heap[PRIORITIES], heap_room[PRIORITIES];
+    uint32_t *heaps[HEAPS];                      /* users that could begin something; fair.c */
+    size_t n_heap[HEAPS], heap_room[HEAPS];
     uint64_t ready_at[PRIORITIES];               /* jobs in flows that are ringed */
     struct group **groups;                       /* owned, slot - 1 */
     size_t n_groups, groups_room;
@@ -107,7 +110,7 @@ struct core {
     uint64_t ready, leased, known_groups, known_ranks, draining_groups;
     uint64_t n_state[JOB_CANCELLED + 1];         /* jobs kept, by state */
     double mean_ms[STAGE_KINDS];                 /* of stages that ended well; 0: none yet */
-    double floor_ms;                             /* where newcomers start when nobody is there */
+    double floor_ms;                             /* what the last who was chosen had used: newcomers start there when nobody is there */
     uint64_t users_version, stamps, clock_stamp, last_place;
     int64_t now_ms;
     int stopping, drain, broken, loading;
@@ -206,8 +209,8 @@ void fair_user(struct core *c, struct user *u);                          /* afte
 enum stage_kind fair_choose(struct core *c, struct group **g, struct core_job **job);   /* 0: nothing can begin */
 void flow_turned(struct core *c, uint32_t at);                          /* its turn has been */
 void fair_charge(struct core *c, struct core_job *j, struct core_stage *s);     /* granted */
+void fair_resume(struct core *c, struct core_job *j, struct core_stage *s);     /* held already when the core was loaded */
 void fair_settle(struct core *c, struct core_job *j, struct core_stage *s, int good);   /* its lease has ended */
-void fair_newcomer(struct core *c, struct user *u);
 struct flow *flow_at(const struct core *c, uint32_t at);
 enum stage_kind fair_ready_stage(const struct core_job *j);              /* that could begin now; 0: none */
 enum class fair_class(const struct core *c, const struct core_job *j, enum stage_kind k);

@@ -68,6 +68,7 @@ struct user *user_add(struct core *c, const struct core_user *row)
     u->row.name = core_own(c, row->name);
     u->row.group = core_own(c, row->group);
     u->row.key = none;
+    u->row.ahead_ms = 0;
     u->row.queued = u->row.running = u->row.paused = u->row.leased = u->row.ready = 0;
     if (!u->row.weight) u->row.weight = 1;
     c->users[c->n_users++] = u;
