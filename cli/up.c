@@ -133,12 +133,16 @@ static int say_pong(const struct msg_pong *p, const char *what)
 static int run_up(int argc, char **argv)
 {
     int64_t ranks = 2, groups = 1;
+    const char *web = NULL, *log = NULL;
     int no_workers = 0;
     struct option_spec o[] = {
         {"ranks", OPTION_NUMBER, &ranks, "N", "ranks of a worker group (default 2)"},
         {"groups", OPTION_NUMBER, &groups, "N", "worker groups (default 1)"},
         {"no-workers", OPTION_FLAG, &no_workers, NULL,
          "start no worker group; one comes from elsewhere (slurm/)"},
+        {"web", OPTION_TEXT, &web, "PORT",
+         "/metrics and /healthz over HTTP, on this machine alone or at ADDRESS:PORT"},
+        {"log", OPTION_TEXT, &log, "FORMAT", "logs as plain lines (default) or json"},
     };
     struct err e = {0};
     struct words rest;
@@ -147,7 +151,7 @@ static int run_up(int argc, char **argv)
     const char *home;
     char program[PATH_MAX], n_ranks[24], n_groups[24];
     pid_t pid = 0;
-    enum code rc = options_read(&verb_up, o, 3, argc, argv, &rest, &e);
+    enum code rc = options_read(&verb_up, o, sizeof o / sizeof *o, argc, argv, &rest, &e);
     if (!rc && rest.n)
         rc = err_set(&e, ERR_USAGE, "engram up takes no \"%s\"; see engram up --help", rest.v[0]);
     if (!rc && (ranks < 1 || ranks > 4096))
@@ -160,9 +164,11 @@ static int run_up(int argc, char **argv)
     if (!ping(&a, &answer, &e)) return say_pong(&answer.pong, "already up");
     snprintf(n_ranks, sizeof n_ranks, "%lld", (long long)ranks);
     snprintf(n_groups, sizeof n_groups, "%lld", (long long)groups);
-    const char *const words[] = {program, "--home",   home,     "--ranks",
-                                 n_ranks, "--groups", n_groups, no_workers ? "--no-workers" : NULL,
-                                 NULL};
+    const char *words[16] = {program, "--home", home, "--ranks", n_ranks, "--groups", n_groups};
+    size_t n = 7;
+    if (no_workers) words[n++] = "--no-workers";
+    if (web) words[n++] = "--web", words[n++] = web;
+    if (log) words[n++] = "--log", words[n++] = log;
     rc = find_coordinator(program, sizeof program, &e);
     if (!rc) rc = start(words, &pid, &e);
     if (!rc) rc = wait_ready(pid, no_workers ? 0 : (uint64_t)groups, &a, &answer, &e);
@@ -178,7 +184,8 @@ const struct verb verb_up = {
         "machine's cores\n"
         "  engram up --home /data/engram      with its own home\n"
         "  engram up --groups 2 --ranks 1     two lineages at a time, or pictures beside training\n"
-        "  engram up --no-workers             worker groups come through Slurm (slurm/README.md)\n",
+        "  engram up --no-workers             worker groups come through Slurm (slurm/README.md)\n"
+        "  engram up --web 9464 --log json    to be watched (docs/operations.md)\n",
     .more = "Returns when the coordinator answers and the group has said hello. Starting twice is "
             "fine. After a crash, up goes on\n"
             "where things stood: nothing that was accepted is lost.\n",

@@ -36,6 +36,7 @@ static const char HELP[] =
     "  --nonce HEX          64 hex digits that tell this group from its predecessor (default: made "
     "here)\n"
     "  --threads N          per rank (default: cores of this host / ranks on it)\n"
+    "  --log plain|json     how lines on stderr are written (default: $ENGRAM_LOG, else plain)\n"
     "\n"
     "Signals: TERM, INT and USR1 end the stage at its next step, with a checkpoint. Exit status: 0 "
     "told to leave, 2 usage,\n"
@@ -46,16 +47,17 @@ static const char HELP[] =
 #define LARGE_BYTES (1 << 20)
 
 struct options {
-    const char *connect, *server_key, *key, *home, *name, *nonce;
+    const char *connect, *server_key, *key, *home, *name, *nonce, *log;
     int threads;
 };
 
 static enum code options_read(int argc, char **argv, struct options *o, struct err *e)
 {
-    static const struct option LONG[] = {
-        {"connect", 1, 0, 'c'}, {"server-key", 1, 0, 's'}, {"key", 1, 0, 'k'},
-        {"home", 1, 0, 'd'},    {"name", 1, 0, 'n'},       {"nonce", 1, 0, 'x'},
-        {"threads", 1, 0, 't'}, {"help", 0, 0, 'h'},       {0, 0, 0, 0}};
+    static const struct option LONG[] = {{"connect", 1, 0, 'c'}, {"server-key", 1, 0, 's'},
+                                         {"key", 1, 0, 'k'},     {"home", 1, 0, 'd'},
+                                         {"name", 1, 0, 'n'},    {"nonce", 1, 0, 'x'},
+                                         {"threads", 1, 0, 't'}, {"log", 1, 0, 'l'},
+                                         {"help", 0, 0, 'h'},    {0, 0, 0, 0}};
     *o = (struct options){.server_key = getenv("ENGRAM_SERVER_KEY"), .key = getenv("ENGRAM_KEY")};
     for (int c; (c = getopt_long(argc, argv, "h", LONG, NULL)) != -1;) {
         if (c == 'c') o->connect = optarg;
@@ -65,6 +67,7 @@ static enum code options_read(int argc, char **argv, struct options *o, struct e
         else if (c == 'n') o->name = optarg;
         else if (c == 'x') o->nonce = optarg;
         else if (c == 't') o->threads = atoi(optarg);
+        else if (c == 'l') o->log = optarg;
         else if (c == 'h') {
             fputs(HELP, stdout);
             exit(0);
@@ -72,7 +75,7 @@ static enum code options_read(int argc, char **argv, struct options *o, struct e
     }
     if (!o->connect || !o->home)
         return err_set(e, ERR_USAGE, "--connect and --home are needed; see engram-worker --help");
-    return OK;
+    return o->log ? log_format(o->log, e) : OK;
 }
 
 static void leave(int signal)
@@ -150,6 +153,7 @@ int main(int argc, char **argv)
     struct options o;
     struct collectives c;
     struct err e = {0};
+    log_open("worker", LOG_INFO);
     enum code rc = options_read(argc, argv, &o, &e);
     if (rc) {
         fprintf(stderr, "engram-worker: %s\n", e.text);
@@ -157,7 +161,7 @@ int main(int argc, char **argv)
     }
     mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
     rc = comm_mpi_start(&argc, &argv, &c, &e);
-    log_open(o.name ? o.name : "worker", LOG_INFO);
+    if (o.name) log_as(o.name);
     handle_signals();
     if (!rc) rc = serve(&o, &c, &e);
     if (rc) {

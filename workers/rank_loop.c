@@ -26,6 +26,21 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* What is wrong with the input only its owner is told, by the result: the words may be theirs. */
+static void say(enum log_level level, const struct msg_stage *s, const char *event, enum code code,
+                const char *what)
+{
+    struct log_about a = {.event = event,
+                          .job = s->job,
+                          .epoch = s->epoch,
+                          .lineage = s->lineage,
+                          .stage = proto_stage_kind(s->stage),
+                          .code = code ? err_name(code) : NULL};
+    unsigned long long job = (unsigned long long)s->job;
+    if (log_may_quote(code)) log_event(level, &a, "job %llu %s: %s", job, a.stage, what);
+    else log_event(level, &a, "job %llu %s: refused; engram show %llu says why", job, a.stage, job);
+}
+
 /* Rank 0: the next stage, encoded, or *out empty to leave. Errors: nobody has answered for a long time. */
 static enum code ask(struct group *g, struct link *link, struct arena *a, struct slice *out,
                      struct err *e)
@@ -84,14 +99,14 @@ static void tell(struct link *link, const struct msg_stage *s, enum code code,
         enum code rc = link_call(link, &m, a, &answer, &e);
         if (rc == OK) {
             if (answer.kind == MSG_give_up)
-                log_line(LOG_WARN, "result of job %llu came too late", (unsigned long long)s->job);
+                say(LOG_WARN, s, "result_late", OK, "its result came too late");
             return;
         }
         if ((now_s() - since) * 1000.0 > SILENCE_MS) break;
         sleep_ms(rc == ERR_ENVIRONMENT || rc == ERR_CANCELLED ? 100 : 1000);
         if (lease_leaving && rc == ERR_CANCELLED) break;
     }
-    log_line(LOG_ERROR, "result of job %llu not delivered: %s", (unsigned long long)s->job, e.text);
+    say(LOG_ERROR, s, "result_undelivered", e.code, e.text);
 }
 
 static enum code work(struct group *g, struct link *link, struct slice bytes, struct arena *a,
@@ -105,17 +120,15 @@ static enum code work(struct group *g, struct link *link, struct slice bytes, st
     if (rc) return rc;
     double start = now_s();
     if (link) {
-        log_line(LOG_INFO, "job %llu stage %s epoch %llu", (unsigned long long)m.stage.job,
-                 proto_stage_kind(m.stage.stage), (unsigned long long)m.stage.epoch);
+        say(LOG_INFO, &m.stage, "stage_begins", OK, "begins");
         lease_begin(&lease, link, &m.stage);
         g->progress = lease_progress;
         g->progress_self = &lease;
     }
     rc = group_run(g, &m.stage, a, &out, &why);
     g->progress = NULL;
-    if (rc && link)
-        log_line(LOG_WARN, "job %llu stage %s: %s", (unsigned long long)m.stage.job,
-                 proto_stage_kind(m.stage.stage), why.text);
+    if (rc && link) say(LOG_WARN, &m.stage, "stage_ends", rc, why.text);
+    else if (link) say(LOG_INFO, &m.stage, "stage_ends", OK, "ends well");
     if (link && !lease.lost) tell(link, &m.stage, rc, &why, &out, now_s() - start, a);
     text_fini(&out.report);
     lease_end(&lease);

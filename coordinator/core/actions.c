@@ -243,6 +243,51 @@ void core_event_row(struct core *c, const struct core_job *j, enum event_type ty
     }
 }
 
+/* ---- news ---- */
+
+static const char *copy(struct core *c, const char *s)
+{
+    char *mine = s && *s ? arena_strdup(&c->out->arena, s) : NULL;
+    if (s && *s && !mine) c->broken = 1;
+    return mine ? mine : "";
+}
+
+static struct core_news *next_news(struct core *c, const struct core_job *j,
+                                   const struct core_stage *s, enum core_what what,
+                                   const char *line)
+{
+    struct core_tell *t = next_tell(c);
+    const struct group *g = s ? group_find(c, s->group) : NULL;
+
+    if (!t) return NULL;
+    *t = (struct core_tell){.type = TELL_NEWS,
+                            .job = j->id,
+                            .epoch = s ? s->epoch : 0,
+                            .stage = s ? s->kind : (enum stage_kind)0};
+    t->news = (struct core_news){.what = what,
+                                 .kind = (enum job_kind)j->kind,
+                                 .state = (enum job_state)j->state,
+                                 .lineage = j->lineage,
+                                 .group = g && g->row.known ? copy(c, g->row.name) : "",
+                                 .line = copy(c, line)};
+    return &t->news;
+}
+
+void core_news(struct core *c, const struct core_job *j, const struct core_stage *s,
+               enum core_what what, const char *line)
+{
+    next_news(c, j, s, what, line);
+}
+
+void core_news_result(struct core *c, const struct core_job *j, const struct core_stage *s,
+                      enum code code, double seconds, const char *line)
+{
+    struct core_news *n = next_news(c, j, s, NEWS_RESULT, line);
+    if (!n) return;
+    n->code = code;
+    n->seconds = seconds;
+}
+
 void core_audit(struct core *c, const char *fmt, ...)
 {
     struct audit_row row = {.at_ms = c->now_ms, .user = c->asker ? c->asker->row.name : ""};

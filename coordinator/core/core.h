@@ -260,15 +260,29 @@ struct core_put {
     const char *name; int on;             /* DRAIN */
 };
 
-enum core_tell_type { TELL_ANSWER, TELL_STAGE, TELL_PROGRESS, TELL_FORGET };
+enum core_tell_type { TELL_ANSWER, TELL_STAGE, TELL_PROGRESS, TELL_FORGET, TELL_NEWS };
+
+/* What has happened to a job, for logs and counters: nobody is answered by it. */
+enum core_what { NEWS_SUBMITTED, NEWS_BEGINS, NEWS_RESULT, NEWS_LOST, NEWS_QUARANTINED, NEWS_PUT_BACK, NEWS_ENDED };
+struct core_news {
+    enum core_what what;
+    enum job_kind kind;
+    enum job_state state;                 /* of the job, afterwards */
+    uint32_t lineage;
+    enum code code;                       /* RESULT */
+    double seconds;                       /* RESULT */
+    const char *group;                    /* BEGINS, RESULT, LOST: who has or had the lease; "" where it is not known */
+    const char *line;                     /* RESULT, LOST: why, in a worker's words, which may quote what was asked for */
+};
 
 struct core_tell {                        /* after the puts are durable */
     enum core_tell_type type;
     struct core_address to;               /* ANSWER, STAGE */
     struct message answer;                /* ANSWER: strings live in the actions' arena; version is the asker's */
-    uint64_t job, epoch;                  /* STAGE: assemble it from the store; PROGRESS: for those who watch; FORGET */
-    enum stage_kind stage;
+    uint64_t job, epoch;                  /* STAGE: assemble it from the store; PROGRESS: for those who watch; FORGET, NEWS */
+    enum stage_kind stage;                /* STAGE, NEWS; 0: of the job as a whole */
     struct event_row event;               /* PROGRESS */
+    struct core_news news;                /* NEWS */
 };
 
 struct core_actions {                     /* zero-initialise; a batch may gather several steps */

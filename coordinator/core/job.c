@@ -149,6 +149,7 @@ void job_end(struct core *c, struct core_job *j, enum job_state state, const cha
     put_user(c, user_at(c, j->owner));
     core_event_row(c, j, EVENT_STATE, NULL, "%s%s%s", proto_job_state((uint64_t)state),
                    line[0] ? ": " : "", line);
+    core_news(c, j, NULL, NEWS_ENDED, NULL);
     prior_leave(c, j);
     if (j->kind == JOB_LEARN) lineage_advance(c, lineage_of(c, j));
 }

@@ -178,6 +178,7 @@ void stage_grant(struct core *c, struct core_job *j, enum stage_kind k, struct g
     if (!j->started_ms) j->started_ms = c->now_ms;
     core_event_row(c, j, EVENT_STAGE, s, "%s begins%s", proto_stage_kind((uint64_t)k),
                    s->attempts > 1 ? " again" : "");
+    core_news(c, j, s, NEWS_BEGINS, NULL);
     fair_charge(c, j, s);
     fair_list(c, j, 0);
     job_refresh(c, j);
@@ -246,7 +247,9 @@ static void lost(struct core *c, struct core_job *j, struct core_stage *s, const
     core_event_row(c, j, EVENT_STAGE, s, "%s lost: %s (group %s on %s, at step %llu)", stage, why,
                    g && g->row.known ? g->row.name : "unknown",
                    g && g->row.known ? g->row.host : "unknown", (unsigned long long)s->step);
+    core_news(c, j, s, NEWS_LOST, why);
     if (s->losses >= c->settings.loss_limit) {
+        core_news(c, j, s, NEWS_QUARANTINED, NULL);
         snprintf(text, sizeof text,
                  "quarantined after %llu losses in a row without progress beyond step %llu, the "
                  "last: %s; the events name the groups, `engram retry %llu` releases it",
@@ -270,6 +273,7 @@ void stage_release(struct core *c, struct core_job *j, struct core_stage *s)
 {
     s->epoch = ++c->clock.epoch;
     core_event_row(c, j, EVENT_STAGE, s, "%s put back", proto_stage_kind((uint64_t)s->kind));
+    core_news(c, j, s, NEWS_PUT_BACK, NULL);
     stage_move(c, j, s->kind, STAGE_AGAIN);
     wait_for(c, j, s, 0);
 }
@@ -360,6 +364,7 @@ void stage_result(struct core *c, struct core_job *j, struct core_stage *s, cons
     const char *wrong = v == GOOD ? flaw(c, j, s, r) : NULL;
 
     if (wrong) v = LOST;
+    core_news_result(c, j, s, wrong ? ERR_INTERNAL : (enum code)r->code, r->seconds, r->line);
     switch (v) {
     case GOOD: succeed(c, j, s, m); break;
     case PAUSE: pause_for(c, j, s, r); break;

@@ -145,6 +145,10 @@ void core_done(struct core *c, const char *line);
 char *core_line(struct core *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void core_event_row(struct core *c, const struct core_job *j, enum event_type type, const struct core_stage *s,
                     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* s: with its lease, where there is one; NULL: of the job. line may be NULL; it is copied. */
+void core_news(struct core *c, const struct core_job *j, const struct core_stage *s, enum core_what what, const char *line);
+void core_news_result(struct core *c, const struct core_job *j, const struct core_stage *s, enum code code, double seconds,
+                      const char *line);
 void core_audit(struct core *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void core_touch(struct core *c, struct core_job *j);                     /* its row is put, once */
 void core_touch_stage(struct core *c, struct core_job *j, struct core_stage *s);

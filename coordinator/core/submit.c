@@ -278,6 +278,7 @@ static void start(struct asking *a)
     }
     if (!(j = jobs_add(c, &a->job))) return;
     put_job(c, j, m);
+    core_news(c, j, NULL, NEWS_SUBMITTED, NULL);
     core_touch(c, j);
     c->asker->row.bytes += a->r->bytes;
     put_user(c, c->asker);

@@ -38,12 +38,13 @@ static const char HELP[] =
     "  --connections N      open at once, at most (default 8192)\n"
     "  --rate N             requests a second of one key (default 500; workers: 20000)\n"
     "  --outstanding N      requests of one key without an answer (default 32; workers: 8192)\n"
+    "  --log plain|json     how lines on stderr are written (default: $ENGRAM_LOG, else plain)\n"
     "\n"
     "Signals: TERM or INT ends it. Exit status: 0, 2 usage, 3 address taken, 4 environment.\n";
 /* clang-format on */
 
 struct options {
-    const char *listen, *connect, *keys, *say, *whose;
+    const char *listen, *connect, *keys, *say, *whose, *log;
     long parent, memory_mib, connections, rate, outstanding;
 };
 
@@ -57,11 +58,19 @@ static void on_signal(int n)
 
 static enum code read_options(int argc, char **argv, struct options *o, struct err *e)
 {
-    static const struct option names[] = {
-        {"for", 1, 0, 'f'},         {"listen", 1, 0, 'l'},      {"connect", 1, 0, 'c'},
-        {"keys", 1, 0, 'k'},        {"say", 1, 0, 's'},         {"parent", 1, 0, 'p'},
-        {"memory", 1, 0, 'm'},      {"connections", 1, 0, 'n'}, {"rate", 1, 0, 'r'},
-        {"outstanding", 1, 0, 'o'}, {"help", 0, 0, 'h'},        {0, 0, 0, 0}};
+    static const struct option names[] = {{"for", 1, 0, 'f'},
+                                          {"listen", 1, 0, 'l'},
+                                          {"connect", 1, 0, 'c'},
+                                          {"keys", 1, 0, 'k'},
+                                          {"say", 1, 0, 's'},
+                                          {"parent", 1, 0, 'p'},
+                                          {"memory", 1, 0, 'm'},
+                                          {"connections", 1, 0, 'n'},
+                                          {"rate", 1, 0, 'r'},
+                                          {"outstanding", 1, 0, 'o'},
+                                          {"log", 1, 0, 'j'},
+                                          {"help", 0, 0, 'h'},
+                                          {0, 0, 0, 0}};
 
     *o = (struct options){.memory_mib = 256, .connections = 8192};
     for (int c; (c = getopt_long(argc, argv, "h", names, NULL)) != -1;) {
@@ -76,6 +85,7 @@ static enum code read_options(int argc, char **argv, struct options *o, struct e
         case 'n': o->connections = atol(optarg); break;
         case 'r': o->rate = atol(optarg); break;
         case 'o': o->outstanding = atol(optarg); break;
+        case 'j': o->log = optarg; break;
         case 'h': fputs(HELP, stdout); exit(0);
         default: return err_set(e, ERR_USAGE, "see engram-door --help");
         }
@@ -90,7 +100,7 @@ static enum code read_options(int argc, char **argv, struct options *o, struct e
     int workers = strcmp(o->whose, "workers") == 0;
     if (!o->rate) o->rate = workers ? 20000 : 500;
     if (!o->outstanding) o->outstanding = workers ? 8192 : 32;
-    return OK;
+    return o->log ? log_format(o->log, e) : OK;
 }
 
 /* ---- limits of the system ---- */
@@ -192,9 +202,10 @@ int main(int argc, char **argv)
     struct options o;
     struct door d = {.list_ms = -1000000};
     struct err e = {0};
-    enum code rc = read_options(argc, argv, &o, &e);
+    enum code rc;
 
     log_open("door", LOG_INFO);
+    rc = read_options(argc, argv, &o, &e);
     umask(077);
     sigaction(SIGTERM, &s, NULL);
     sigaction(SIGINT, &s, NULL);

@@ -75,6 +75,7 @@ enum code server_open(struct server *s, const char *home, struct err *e)
     name_user(s);
     snprintf(path, sizeof path, "%s/coordinator.db", home);
     s->settings.seed = secret();
+    tally_begin(&s->tally, (double)s->wall_ms / 1000.0);
     s->rings = rings_make();
     s->pages = pages_make();
     s->forget = forget_make();
@@ -97,7 +98,9 @@ void server_close(struct server *s)
 /* Memory and disk may disagree: only the disk counts. */
 static void recover(struct server *s, const struct err *why)
 {
-    log_line(LOG_ERROR, "%s: refused and loaded again", why->text);
+    log_event(LOG_ERROR, &(struct log_about){.event = "store_failed", .code = err_name(why->code)},
+              "%s: refused and loaded again", why->text);
+    s->tally.oldest = 0;
     s->retry_ms = s->now_ms + RETRY_MS;
     if (load(s, &s->trouble))
         log_line(LOG_ERROR, "%s: everything is refused until it can be read", s->trouble.text);
@@ -118,6 +121,7 @@ void server_answer(struct server *s, const struct core_address *to, struct messa
     struct err e;
     enum code rc;
 
+    if (m->kind == MSG_refused) tally_refused(&s->tally, m->refused.code);
     if (to->socket >= SOCKETS) return;
     memcpy(peer.id, to->peer, sizeof peer.id);
     m->id = to->id;
@@ -218,17 +222,38 @@ static void tell(struct server *s, struct batch *b, struct core_tell *t)
         break;
     case TELL_PROGRESS: rings_add(s->rings, t->job, &t->event); break;
     case TELL_FORGET: forget_job(s, t->job); break;
+    case TELL_NEWS:
+        tally_news(&s->tally, t);
+        news_say(s, t);
+        break;
     }
 }
 
-/* What people who read the log want to know. */
-static void log_puts(const struct core_actions *a)
+/* Who did what. */
+static void log_audit(const struct core_actions *a)
 {
     for (size_t i = 0; i < a->n_puts; i++) {
         const struct core_put *p = &a->puts[i];
-        if (p->type == PUT_EVENT)
-            log_line(LOG_INFO, "job %llu: %s", (unsigned long long)p->id, p->event.text);
+        if (p->type == PUT_AUDIT)
+            log_event(LOG_INFO, &(struct log_about){.event = "audit"}, "%s: %s", p->audit.user,
+                      p->audit.what);
     }
+}
+
+static double clock_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static enum code write_down(struct server *s, const struct core_actions *a, struct err *e)
+{
+    double begin = clock_s();
+    enum code rc = store_apply(s->store, a, e);
+
+    if (a->n_puts) tally_wrote(&s->tally, clock_s() - begin, rc, e);
+    return rc;
 }
 
 /* Makes the actions durable, then carries them out. 0: nothing of them happened. */
@@ -236,7 +261,7 @@ static int carry_out(struct server *s, struct batch *b)
 {
     struct err e = {0};
     enum code rc = b->actions.failed ? err_set(&e, ERR_NOMEM, "out of memory")
-                                     : store_apply(s->store, &b->actions, &e);
+                                     : write_down(s, &b->actions, &e);
 
     if (rc) {
         for (size_t i = 0; i < b->n; i++)
@@ -245,7 +270,7 @@ static int carry_out(struct server *s, struct batch *b)
         return 0;
     }
     forget_saw(s, &b->actions);
-    log_puts(&b->actions);
+    log_audit(&b->actions);
     for (size_t i = 0; i < b->actions.n_tells; i++) tell(s, b, &b->actions.tells[i]);
     return 1;
 }
@@ -282,7 +307,9 @@ static void try_again(struct server *s)
 {
     if (s->core || s->now_ms < s->retry_ms) return;
     s->retry_ms = s->now_ms + RETRY_MS;
-    if (load(s, &s->trouble) == OK) log_line(LOG_INFO, "the database can be read again");
+    if (load(s, &s->trouble) == OK)
+        log_event(LOG_INFO, &(struct log_about){.event = "store_back"},
+                  "the database can be read again");
 }
 
 void server_turn(struct server *s, int timeout_ms)
@@ -297,6 +324,7 @@ void server_turn(struct server *s, int timeout_ms)
     server_now(s);
     for (int i = 0; b.v && i < SOCKETS; i++)
         if (ready[i]) receive(s, i, &b);
+    tally_batch(&s->tally, b.n);
     try_again(s);
     for (size_t i = 0; s->core && i < b.n; i++)
         if (!answer_knows(b.v[i].m.kind)) step(s, &b, &b.v[i]);
@@ -313,6 +341,7 @@ void server_turn(struct server *s, int timeout_ms)
         forget_turn(s);
     }
     store_tidy(s->store);
+    tally_turn(s);
     batch_fini(&b);
 }
 

@@ -4,6 +4,7 @@
 #include "coordinator/server/home.h"
 #include "coordinator/server/server.h"
 
+#include "base/file.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -30,6 +31,8 @@ static const char HELP[] =
     "  --groups N      worker groups that it starts through mpirun (default 1; 0: only looks after those that are there)\n"
     "  --no-workers    starts none; they come from elsewhere\n"
     "  --foreground    stays, and logs to stderr; else it returns when the sockets are open and logs to DIR/log\n"
+    "  --web PORT      answers /metrics and /healthz over HTTP: a port of this machine, or ADDRESS:PORT (docs/operations.md)\n"
+    "  --log FORMAT    plain, or json: one object per line, also of the worker groups (default: $ENGRAM_LOG, else plain)\n"
     "  --term-ms N     how long a silent worker group keeps its lease (default 30000)\n"
     "\n"
     "Signals: TERM or INT lets running stages end, then leaves; the second one does not wait. `engram up` starts it,\n"
@@ -37,7 +40,7 @@ static const char HELP[] =
 /* clang-format on */
 
 struct options {
-    const char *home;
+    const char *home, *log, *web;
     int ranks, groups, foreground, no_workers;
     int64_t term_ms;
 };
@@ -55,6 +58,7 @@ static enum code read_options(int argc, char **argv, struct options *o, struct e
     static const struct option names[] = {{"home", 1, 0, 'd'},       {"ranks", 1, 0, 'n'},
                                           {"groups", 1, 0, 'g'},     {"foreground", 0, 0, 'f'},
                                           {"no-workers", 0, 0, 'w'}, {"term-ms", 1, 0, 't'},
+                                          {"log", 1, 0, 'l'},        {"web", 1, 0, 'W'},
                                           {"help", 0, 0, 'h'},       {0, 0, 0, 0}};
     long long term = 0;
 
@@ -67,6 +71,8 @@ static enum code read_options(int argc, char **argv, struct options *o, struct e
         case 'f': o->foreground = 1; break;
         case 'w': o->no_workers = 1; break;
         case 't': term = atoll(optarg); break;
+        case 'l': o->log = optarg; break;
+        case 'W': o->web = optarg; break;
         case 'h': fputs(HELP, stdout); exit(0);
         default: return err_set(e, ERR_USAGE, "see engram-coordinator --help");
         }
@@ -82,7 +88,7 @@ static enum code read_options(int argc, char **argv, struct options *o, struct e
     if (term < 0 || (term && term < 100))
         return err_set(e, ERR_USAGE, "--term-ms %lld: expected at least 100", term);
     o->term_ms = term;
-    return OK;
+    return o->log ? log_format(o->log, e) : OK;
 }
 
 /* ---- into the background ---- */
@@ -170,6 +176,40 @@ static enum code serve(struct server *s, const struct home *h, char worker_endpo
                       &(struct link_place){.endpoint = worker_endpoint, .takes_over = 1}, e);
 }
 
+/* ---- pages ---- */
+
+/* Where they are stands in run/web, for whoever asked for any free port. */
+static enum code open_web(struct web **w, const char *where, const struct home *h, struct err *e)
+{
+    char path[PATH_MAX], line[128];
+    enum code rc;
+
+    if ((rc = home_path(h, "run/web", path, sizeof path, e))) return rc;
+    if (!where) {
+        unlink(path); /* of one that was killed */
+        return OK;
+    }
+    if ((rc = web_open(w, where, e))) return rc;
+    int n = snprintf(line, sizeof line, "%s\n", web_url(*w));
+    if ((rc = file_write(path, line, (size_t)n, e))) return rc;
+    log_event(LOG_INFO, &(struct log_about){.event = "web"}, "%s/metrics and /healthz answer",
+              web_url(*w));
+    if (web_is_public(*w))
+        log_event(LOG_WARN, &(struct log_about){.event = "web"},
+                  "%s can be reached from other machines, and asks nobody who they are",
+                  web_url(*w));
+    return OK;
+}
+
+static void close_web(struct web *w, const struct home *h)
+{
+    char path[PATH_MAX];
+
+    if (!w) return;
+    web_close(w);
+    if (!home_path(h, "run/web", path, sizeof path, NULL)) unlink(path);
+}
+
 /* ---- the loop ---- */
 
 /* Stopping: stages end or are put back, groups hear `end`, the launcher makes sure, a moment for the last answers. */
@@ -192,8 +232,9 @@ static void loop(struct server *s, struct groups *g)
         server_turn(s, TURN_MS);
         if (heard < signals) {
             heard = signals;
-            log_line(LOG_INFO, heard > 1 ? "asked twice to stop: not waiting for stages"
-                                         : "asked to stop: running stages may end");
+            log_event(LOG_INFO, &(struct log_about){.event = "stopping"}, "%s",
+                      heard > 1 ? "asked twice to stop: not waiting for stages"
+                                : "asked to stop: running stages may end");
             server_stop(s, heard < 2);
         }
         if (!stopping && (heard || (s->core && core_stopping(s->core)))) {
@@ -223,16 +264,17 @@ static enum code run(const struct options *o, struct home *h, int *ready, struct
     if ((rc = server_open(&s, h->path, e)) || (rc = serve(&s, h, endpoint, e))) goto close_server;
     if (!o->no_workers && (rc = g.table->open(&g.l, &launch, e))) goto close_server;
     groups_join(&g, &s);
-    if ((rc = home_write_pid(h, e))) goto close_launcher;
+    if ((rc = open_web(&s.web, o->web, h, e)) || (rc = home_write_pid(h, e))) goto close_launcher;
     handle_signals();
-    log_line(LOG_INFO, "engram-coordinator " ENGRAM_VERSION " serves %s, pid %d", h->path,
-             (int)getpid());
+    log_event(LOG_INFO, &(struct log_about){.event = "started"},
+              "engram-coordinator " ENGRAM_VERSION " serves %s, pid %d", h->path, (int)getpid());
     say_ready(ready, 0, "");
     loop(&s, &g);
-    log_line(LOG_INFO, "stopped");
+    log_event(LOG_INFO, &(struct log_about){.event = "stopped"}, "stopped");
 close_launcher:
     groups_close(&g);
 close_server:
+    close_web(s.web, h);
     server_close(&s);
     return rc;
 }
@@ -243,9 +285,10 @@ int main(int argc, char **argv)
     struct home h = {.lock = -1};
     struct err e = {0};
     int ready = -1;
-    enum code rc = read_options(argc, argv, &o, &e);
+    enum code rc;
 
     log_open("coordinator", LOG_INFO);
+    rc = read_options(argc, argv, &o, &e);
     umask(077);
     if (!rc && !o.foreground) rc = detach(&ready, &e);
     if (!rc) rc = home_open(&h, o.home, &e);

@@ -12,14 +12,15 @@
  *
  * One thread. Files: main.c (process), dispatch.c (the turn), who.c (who speaks), event.c (from a message to an event of the
  * core), answer.c (questions), jobs.c (rows about jobs), pages.c (pages of the queue), stage.c (what a group is handed), why.c (one
- * line about a job), watch.c (progress in memory), forget.c (objects that nobody needs any more), groups.c (the launcher
- * beside it), home.c (folders, lock).
+ * line about a job), watch.c (progress in memory), forget.c (objects that nobody needs any more), news.c (the log), tally.c (what
+ * is counted and shown), notify.c (systemd), groups.c (the launcher beside it), home.c (folders, lock).
  */
 #ifndef COORDINATOR_SERVER_SERVER_H
 #define COORDINATOR_SERVER_SERVER_H
 
 #include "coordinator/core/core.h"
 #include "coordinator/store/store.h"
+#include "coordinator/web/web.h"
 #include "proto/link.h"
 
 enum { USERS, WORKERS, SOCKETS, NOBODY = 255 };
@@ -37,6 +38,15 @@ struct asked {
     enum role role;
 };
 
+/* What was counted since the start, and what the web pages need beside it. */
+struct tally {
+    struct web_counts counts;
+    double started_s;
+    int64_t looked_ms;
+    uint64_t oldest;                  /* no job before this one waits for its first stage */
+    struct err unwritten;             /* why the last write failed; code OK: it did not */
+};
+
 struct server {
     const char *home;                 /* borrowed */
     struct core_settings settings;
@@ -49,6 +59,8 @@ struct server {
     char user[PROTO_NAME + 1];        /* who runs this: ipc sockets are theirs alone */
     int64_t now_ms, wall_ms, mono_ms, retry_ms;
     struct err trouble;               /* why the core is not there */
+    struct tally tally;
+    struct web *web;                  /* borrowed; NULL: no pages */
     /* Optional, of the launcher: a line for `ping`; may the group that says hello (name) or asks for a stage (NULL) work? */
     const char *(*launch_trouble)(void *self);
     int (*launch_knows)(void *self, const char *name, struct hash nonce, int64_t now_ms);
@@ -124,6 +136,17 @@ void forget_job(struct server *s, uint64_t job);          /* its objects go, unl
 void forget_saw(struct server *s, const struct core_actions *a);     /* what a batch refers to stays */
 void forget_turn(struct server *s);
 int forget_waits(const struct forget *f);                 /* there is something to do: do not sleep */
+
+/* ---- news.c, tally.c ---- */
+
+void news_say(const struct server *s, const struct core_tell *t);
+
+void tally_begin(struct tally *t, double now_s);
+void tally_batch(struct tally *t, size_t n_messages);
+void tally_wrote(struct tally *t, double seconds, enum code rc, const struct err *why);
+void tally_refused(struct tally *t, uint64_t code);
+void tally_news(struct tally *t, const struct core_tell *tell);
+void tally_turn(struct server *s);                        /* shows it all, once a second */
 
 /* ---- watch.c ---- */
 

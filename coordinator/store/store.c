@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,17 @@ void store_close(struct store *s)
     intern_free(s->intern);
     free(s->path);
     free(s);
+}
+
+enum code store_probe(struct store *s, struct err *e)
+{
+    int64_t version;
+    char sql[64];
+    enum code rc = db_int(s, "PRAGMA user_version", &version, e);
+
+    if (rc) return rc;
+    snprintf(sql, sizeof sql, "PRAGMA user_version = %d", (int)version);
+    return db_run(s, sql, "probe", e);
 }
 
 void store_tidy(struct store *s)

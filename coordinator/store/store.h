@@ -33,6 +33,9 @@ enum code store_downgrade(const char *path, int version, struct err *e);
 enum code store_load(struct store *s, struct core *c, int64_t now_ms, struct err *e);
 enum code store_apply(struct store *s, const struct core_actions *a, struct err *e);
 
+/* Can anything be written? Writes a number that is there already. One fsync. */
+enum code store_probe(struct store *s, struct err *e);
+
 /* Moves the write-ahead log into the database when it has grown by 4 MB; call between batches. */
 void store_tidy(struct store *s);
 

@@ -62,7 +62,7 @@ static void tell(struct world *w, struct core_tell *t)
 {
     int to;
     memcpy(&to, t->to.peer, sizeof to);
-    if (t->type == TELL_PROGRESS) return;
+    if (t->type == TELL_PROGRESS || t->type == TELL_NEWS) return;
     if (t->type == TELL_STAGE) send_stage(w, t, to);
     else if (to != TO_SERVER) world_send(w, to, TO_SERVER, &t->answer);
 }
