@@ -125,7 +125,7 @@ is_clean() {
 # Folders of worker groups in /dev/shm whose mpirun is not there any more. Other tests' groups are.
 segments() {
     local folder
-    for folder in /dev/shm/engram-*; do
+    for folder in /dev/shm/engram-+([0-9a-f]); do
         echo "$folder" >"$TMPDIR/pattern"
         [[ ! -d $folder ]] || grep -aqFf "$TMPDIR/pattern" /proc/[0-9]*/cmdline 2>/dev/null || echo "$folder"
     done
