@@ -36,6 +36,7 @@ COMPARISONS = [
     Comparison("vae-encode-512", "VAE encoder", "sd15", "vae-encode", (512, 512)),
     Comparison("vae-decode-256", "VAE decoder", "sd15", "vae-decode", (256, 256)),
     Comparison("vae-decode-512", "VAE decoder", "sd15", "vae-decode", (512, 512)),
+    Comparison("tokenizer", "tokenizer, ten thousand texts", "sd15", "tokenizer", allowed=0, dtype="ids"),
     Comparison("text-sd15", "SD 1.5 text encoder", "sd15", "text", batch=3, dtype="float64"),
     Comparison("text-sd21", "SD 2.1 text encoder (OpenCLIP-H)", "sd21", "text", batch=3),
     Comparison("clip-b32-text", "CLIP ViT-B/32, text", "clip-b32", "clip-text", batch=2, dtype="float64"),

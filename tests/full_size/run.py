@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 import exports
 import figures
 import page
+import tokenizer
 from comparisons import COMPARISONS, find
 from places import HOME, ROOT, location
 
@@ -58,6 +59,8 @@ def answer(c, folder):
 def rows_of(c):
     """Inputs and PyTorch's answer are made if they are not there; a comparison of two forms of a model needs the inputs only."""
     subprocess.run([sys.executable, HERE / "checkpoints.py", c.model], check=True)
+    if c.part == "tokenizer":
+        return tokenizer.rows(location(c.model) / "tokenizer")
     if c.part == "export":
         return exports.rows(ENGRAM, c.model)
     asked = find(c.same_as) if c.same_as else c

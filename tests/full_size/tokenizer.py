@@ -30,15 +30,26 @@ def compare(folder, texts):
     return tuple(map(int, counts.groups()))
 
 
-def main(model_dir):
-    """Prints and returns (equal, unequal), with the vocabulary's file and with the merges alone."""
+def found_in(model_dir):
+    """What was read: (equal, unequal), with the vocabulary's file and with the merges alone."""
     if not PROGRAM.exists():
         subprocess.run(["make", "-s", str(PROGRAM.relative_to(ROOT))], cwd=ROOT, check=True)
     with tempfile.TemporaryDirectory() as folder:
         texts, alone = Path(folder) / "texts.txt", Path(folder) / "alone"
         many_strings.write(model_dir, texts)
         shutil.copytree(model_dir, alone, ignore=shutil.ignore_patterns("vocab.json"))
-        found = {"vocab.json and merges.txt": compare(model_dir, texts), "merges.txt alone": compare(alone, texts)}
+        return {"vocab.json and merges.txt": compare(model_dir, texts), "merges.txt alone": compare(alone, texts)}
+
+
+def rows(model_dir):
+    """For the table: the share of texts that got other ids, and their number."""
+    return [(f"{what}: texts with other ids", unequal / (equal + unequal), unequal)
+            for what, (equal, unequal) in found_in(model_dir).items()]
+
+
+def main(model_dir):
+    """Prints and returns (equal, unequal) of both."""
+    found = found_in(model_dir)
     for what, (equal, unequal) in found.items():
         print(f"tokenizer, {what}: {equal} texts equal, {unequal} unequal")
     return tuple(map(sum, zip(*found.values())))
