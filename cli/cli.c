@@ -206,6 +206,14 @@ enum code cli_commit(const char *lineage, const char *name, struct arena *a, str
                    lineage);
 }
 
+enum code cli_commit_or_base(const char *lineage, const char *name, struct arena *a,
+                             struct hash *out, struct err *e)
+{
+    if (!name || strcmp(name, "0") != 0) return cli_commit(lineage, name, a, out, e);
+    *out = proto_base_alone();
+    return OK;
+}
+
 enum code cli_job(const char *text, uint64_t *out, struct err *e)
 {
     char *end;

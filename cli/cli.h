@@ -51,6 +51,8 @@ enum code cli_lineage(const char *name, struct arena *a, struct lineage_row *out
 enum code cli_commits(const char *lineage, struct arena *a, struct commit_rows *out, struct err *e);
 /* A commit of the lineage by hash prefix (4 digits or more), by number ("3"), or the head ("" or NULL: zero hash). */
 enum code cli_commit(const char *lineage, const char *name, struct arena *a, struct hash *out, struct err *e);
+/* The same, or the base model without any commit ("0": proto_base_alone). */
+enum code cli_commit_or_base(const char *lineage, const char *name, struct arena *a, struct hash *out, struct err *e);
 enum code cli_job(const char *text, uint64_t *out, struct err *e);          /* "12" or "job-12" */
 
 /* Reads --config files and --set assignments over the defaults; canonical JSON into the arena. */

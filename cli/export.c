@@ -96,11 +96,10 @@ static enum code choose_commits(struct exporting *v, struct err *e)
     enum code rc = cli_lineage(v->lineage, &v->arena, &v->row, e);
     if (!rc) rc = cli_commits(v->lineage, &v->arena, &v->commits, e);
     if (rc) return rc;
-    if (v->commit && !strcmp(v->commit, "0")) v->commits.n = 0;
-    else if ((rc = cli_commit(v->lineage, v->commit, &v->arena, &commit, e))) return rc;
-    else
-        for (size_t i = 0; i < v->commits.n; i++)
-            if (hash_equal(v->commits.v[i].commit, commit)) v->commits.n = i + 1;
+    if ((rc = cli_commit_or_base(v->lineage, v->commit, &v->arena, &commit, e))) return rc;
+    if (hash_equal(commit, proto_base_alone())) v->commits.n = 0;
+    for (size_t i = 0; i < v->commits.n; i++)
+        if (hash_equal(v->commits.v[i].commit, commit)) v->commits.n = i + 1;
     for (int i = 0; i < N_FORMS; i++)
         if (!v->commits.n && v->wanted[i] && !FORMS[i].is_whole)
             return err_set(e, ERR_NOT_FOUND,

@@ -80,6 +80,7 @@ static enum code gather_prompts(const struct sampling *s, const struct words *gi
     enum code rc = cli_commits(s->lineage, a, &known, e);
     for (size_t i = 0; !rc && i < known.n; i++)
         if (hash_equal(known.v[i].commit, commit)) known.n = i + 1;
+    if (hash_equal(commit, proto_base_alone())) known.n = 0;
     if (!rc) rc = prompt_list_add(out, given, a, e);
     if (!rc && s->prompts) rc = prompt_list_read(out, s->prompts, a, e);
     if (!rc) rc = prompt_list_fill(out, &s->concepts, s->lineage, &known, a, e);
@@ -96,7 +97,7 @@ static enum code submit(const struct sampling *s, const struct words *given,
     struct hash commit;
     struct message answer;
     enum code rc = cli_settings(s->config, &s->set, &settings, &json, a, &p, e);
-    if (!rc) rc = cli_commit(s->lineage, s->commit, a, &commit, e);
+    if (!rc) rc = cli_commit_or_base(s->lineage, s->commit, a, &commit, e);
     if (!rc) rc = gather_prompts(s, given, commit, a, prompts, e);
     problems_fini(&p);
     if (rc) return rc;
@@ -164,7 +165,7 @@ static int run(int argc, char **argv)
     struct option_spec o[] = {
         {"lineage", OPTION_TEXT, &s.lineage, "NAME", "whose concepts may be used"},
         {"commit", OPTION_TEXT, &s.commit, "COMMIT",
-         "as it was then: number, token or hash (default: now)"},
+         "as it was then: number, token or hash (default: now); 0: the base alone"},
         {"out", OPTION_TEXT, &s.out, "DIR", "where pictures go (default: samples)"},
         {"n", OPTION_NUMBER, &s.per_prompt, "N", "pictures per prompt (default 1)"},
         {"seed", OPTION_NUMBER, &s.seed, "N", "same seed, same pictures (default 0)"},

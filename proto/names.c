@@ -89,6 +89,13 @@ const char *proto_stage_state(uint64_t state)
     return pick(stage_states, COUNT(stage_states), state);
 }
 
+struct hash proto_base_alone(void)
+{
+    struct hash h;
+    memset(h.v, 0xff, sizeof h.v);
+    return h;
+}
+
 const char *proto_concept_kind(uint64_t kind)
 {
     return pick(concept_kinds, COUNT(concept_kinds), kind);

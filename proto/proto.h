@@ -175,6 +175,7 @@ const char *proto_job_kind(uint64_t kind);               /* "learn" */
 const char *proto_job_state(uint64_t state);             /* "running" */
 const char *proto_stage_kind(uint64_t kind);             /* "train" */
 const char *proto_stage_state(uint64_t state);           /* "leased" */
+struct hash proto_base_alone(void);                      /* sample.commit: the base model, no commit of the lineage */
 const char *proto_concept_kind(uint64_t kind);           /* "animal" */
 uint64_t proto_parse_concept_kind(const char *name);     /* 0: no such kind */
 const char *proto_priority(uint64_t number);             /* "high" */

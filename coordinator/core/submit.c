@@ -247,13 +247,15 @@ static int room_for_concept(struct asking *a, const char *token)
 
 static int good_reading(struct asking *a, const struct message *m, struct hash commit)
 {
+    int is_base = m->kind == MSG_sample && hash_equal(commit, proto_base_alone()),
+        is_head = hash_is_zero(commit);
     uint64_t number;
     char text[HASH_TEXT];
 
     if (m->kind == MSG_sample && (m->sample.prompts.n == 0 || m->sample.per_prompt == 0))
         return REFUSE(a, ERR_INPUT, "sample: at least one prompt and one picture for each");
-    number = hash_is_zero(commit) ? a->l->row.n_commits : lineage_find(a->l, commit);
-    if (!number && !hash_is_zero(commit))
+    number = is_head ? a->l->row.n_commits : is_base ? 0 : lineage_find(a->l, commit);
+    if (!number && !is_head && !is_base)
         return REFUSE(a, ERR_NOT_FOUND,
                       "commit %.12s is not in lineage %s; `engram log %s` lists its commits",
                       hash_text(commit, text), a->l->row.name, a->l->row.name);

@@ -50,6 +50,12 @@ for commit in 1 '<rex>' "$(engram log pets --json | jq -r '.commits[0].commit[:1
     ok "the lineage as it was at $([[ $commit == [1\<]* && ${#commit} -lt 6 ]] && echo "$commit" || echo "its hash") gives the same bytes later" \
         cmp "$out/then/001-a-rex-dog.png" "$out/later/001-a-rex-dog.png"
 done
+engram sample --lineage pets --commit 0 --out "$out/before" --set sample.steps=4 --seed 7 "a dog" >/dev/null 2>&1
+is "$(grep -aoc '"commit":"","version":"[^"]*","tokens":\[\]' "$out"/before/*a-dog*.png)" 1 "--commit 0 draws with the base model alone"
+run engram sample --lineage pets --commit 0 --out "$out/x" "a <rex> dog"
+is "$status" 3 "which knows none of the words"
+run engram evaluate --lineage pets --commit 0 --out "$out/x.html"
+like "$status $stderr" "3 engram: no commit 0 in pets*" "and there is nothing in it to measure"
 run engram sample --lineage pets --commit 1 --out "$out/x" "a <mug> cup"
 like "$status $stderr" "3 engram: pets has not learned <mug>*" "a token that was learned later is not known then"
 

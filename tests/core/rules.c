@@ -97,6 +97,10 @@ static void refusals(void)
                                     .per_prompt = 1,
                                     .prompts = {1, (const char *[]){"x"}}}};
     REFUSED(say(m), ERR_NOT_FOUND, "a commit of elsewhere is refused");
+    m = (struct message){
+        .kind = MSG_evaluate,
+        .evaluate = {.key = name("v"), .lineage = "pets", .commit = proto_base_alone()}};
+    REFUSED(say(m), ERR_NOT_FOUND, "and so is measuring the base alone");
     is_int(core_last_job(core), 2, "and none of these made a job");
 }
 
