@@ -108,7 +108,7 @@ static int run(int argc, char **argv)
     struct option_spec spec[] = {
         {"base", OPTION_TEXT, &base, "PATH",
          "a base model, a diffusers folder or one checkpoint: alone, or whether it reads all "
-         "captions"},
+         "captions whole"},
         {"token", OPTION_TEXT, &o.token, "TOKEN", "as learn would get it"},
         {"class", OPTION_TEXT, &o.class_word, "WORD", "as learn would get it"},
         {"kind", OPTION_TEXT, &o.kind, "KIND", "animal, object, scene or style"},
@@ -142,6 +142,9 @@ static int run(int argc, char **argv)
         return status ? status : printed;
     }
     json_decref(list);
+    if (!base && !all.n)
+        cli_say("captions were not counted; learn refuses those of more than 77 tokens, and "
+                "check --base PATH does, too");
     return all.n ? cli_fail_all(&all) : 0;
 }
 
@@ -163,6 +166,8 @@ const struct verb verb_check = {
             "--caption-command or --caption-endpoint answers, else \"a photo of a CLASS\"; the "
             "table says which. The endpoint is any\n"
             "server that speaks OpenAI's chat completions: $" CAPTION_ENV_URL
-            ", $" CAPTION_ENV_MODEL ", $" CAPTION_ENV_KEY ".\n",
+            ", $" CAPTION_ENV_MODEL ", $" CAPTION_ENV_KEY ".\n"
+            "A caption of more than 77 tokens, start and end among them, is refused and never cut: "
+            "with --base here, else by learn.\n",
     .run = run,
 };
