@@ -181,6 +181,20 @@ enum code file_add(struct file_new *f, const void *data, size_t bytes, struct er
     return OK;
 }
 
+enum code file_mend(struct file_new *f, size_t at, const void *data, size_t bytes, struct err *e)
+{
+    const uint8_t *p = data;
+    while (bytes) {
+        ssize_t n = pwrite(f->fd, p, bytes, (off_t)at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return err_errno(e, "write %s", f->temporary);
+        p += n;
+        at += (size_t)n;
+        bytes -= (size_t)n;
+    }
+    return OK;
+}
+
 /* The folder that holds path, into out of at least strlen(path) + 2 bytes. */
 static void parent_of(const char *path, char *out)
 {

@@ -32,6 +32,8 @@ enum code file_write_private(const char *path, const void *data, size_t bytes, s
 struct file_new { int fd; char *temporary; };         /* owned; zeroed when over */
 enum code file_begin(struct file_new *f, const char *near, struct err *e);
 enum code file_add(struct file_new *f, const void *data, size_t bytes, struct err *e);
+/* Overwrites bytes that were added. */
+enum code file_mend(struct file_new *f, size_t at, const void *data, size_t bytes, struct err *e);
 enum code file_commit(struct file_new *f, const char *path, struct err *e);
 void file_abandon(struct file_new *f);
 

@@ -127,6 +127,7 @@ static void add_modelspec(struct pairs *p, const struct exchange *x, enum models
     add(p, "modelspec.resolution", resolution);
     add(p, "modelspec.prediction_type", is_v(x) ? "v" : "epsilon");
     add(p, "modelspec.merged_from", merged);
+    add(p, "modelspec.hash_sha256", SAFETENSORS_HASH);
     add(p, "modelspec.tags", "engram, continual personalization, concept neuron selection");
     add_date(p, x->date_ms);
     add_phrases(p, x);

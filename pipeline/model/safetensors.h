@@ -52,6 +52,9 @@ enum code stored_to_int(const struct stored *t, int64_t *out, struct err *e);   
 /* Float32 as F32, F16 or BF16, to nearest even; what is too large becomes an infinity. A NaN stays one. */
 void stored_from_float(enum stored_dtype dtype, const float *from, int64_t n, void *out);
 
+/* As a value of metadata: stands for "0x" and the SHA-256 of all bytes behind the header, which is put in when they are known. Once. */
+#define SAFETENSORS_HASH "0x0000000000000000000000000000000000000000000000000000000000000000"
+
 /* Writing: the same bytes for the same entries (sorted as the reference writer does). Durable (base/file.h). */
 struct stored_entry {
     const char *name;

@@ -4,6 +4,7 @@
  * name. The header is padded with spaces to a multiple of 8.
  */
 #include "base/arena.h"
+#include "base/hash.h"
 #include "pipeline/model/safetensors.h"
 
 #include <assert.h>
@@ -91,7 +92,8 @@ free_root:
 struct layout {
     const struct stored_entry **order; /* owned */
     size_t n, head_bytes;
-    uint8_t *head; /* owned: length, JSON, padding */
+    uint8_t *head;  /* owned: length, JSON, padding */
+    size_t hash_at; /* of the digits of SAFETENSORS_HASH in head; 0: nobody asked */
     uint64_t total;
 };
 
@@ -114,6 +116,20 @@ static enum code frame_header(struct layout *l, const char *text, struct err *e)
     return OK;
 }
 
+/* Metadata stand before tensors, so the first that looks like it is it. */
+static void find_hash(struct layout *l, const char *const *metadata, const char *text)
+{
+    int asked = 0;
+    for (; metadata && metadata[0]; metadata += 2) asked |= !strcmp(metadata[1], SAFETENSORS_HASH);
+    if (asked) l->hash_at = 8 + (size_t)(strstr(text, SAFETENSORS_HASH) - text) + strlen("0x");
+}
+
+static void put_hash(struct layout *l, struct hash h)
+{
+    char digits[HASH_TEXT];
+    memcpy(l->head + l->hash_at, hash_text(h, digits), HASH_TEXT - 1);
+}
+
 static enum code layout_make(struct layout *l, const struct stored_entry *entry, size_t n,
                              const char *const *metadata, struct err *e)
 {
@@ -127,6 +143,7 @@ static enum code layout_make(struct layout *l, const struct stored_entry *entry,
     qsort(l->order, n, sizeof(void *), by_reference);
     enum code rc = header_text(l->order, n, metadata, &text, e);
     if (!rc) rc = frame_header(l, text, e);
+    if (!rc) find_hash(l, metadata, text);
     l->total = l->head_bytes;
     for (size_t i = 0; i < n; i++) l->total += entry_bytes(&entry[i]);
     free(text);
@@ -152,18 +169,18 @@ enum code safetensors_encode(const struct stored_entry *entry, size_t n,
     *out = (struct bytes){0};
     enum code rc = layout_make(&l, entry, n, metadata, e);
     if (rc) return rc;
-    uint8_t *to = mem_alloc((size_t)l.total, 1);
-    if (to) {
-        *out = (struct bytes){to, (size_t)l.total};
-        memcpy(to, l.head, l.head_bytes);
-        to += l.head_bytes;
-    } else {
+    uint8_t *all = mem_alloc((size_t)l.total, 1), *to = all + l.head_bytes;
+    if (!all)
         rc = err_set(e, ERR_NOMEM, "no memory to write %zu bytes of tensors", (size_t)l.total);
-    }
     for (size_t i = 0; !rc && i < n; i++) {
         size_t bytes = entry_bytes(l.order[i]);
         if (bytes) memcpy(to, l.order[i]->data, bytes);
         to += bytes;
+    }
+    if (!rc) {
+        if (l.hash_at) put_hash(&l, hash_bytes(all + l.head_bytes, (size_t)l.total - l.head_bytes));
+        memcpy(all, l.head, l.head_bytes);
+        *out = (struct bytes){all, (size_t)l.total};
     }
     layout_fini(&l);
     return rc;
@@ -182,8 +199,10 @@ enum code safetensors_write(const char *path, const struct stored_entry *entry, 
 
 /* ---- tensors made on the way ---------------------------------------------------------------------------------------- */
 
+/* hash: of what is added; NULL: nobody asked. */
 static enum code stream_tensor(struct file_new *f, const struct stored_entry *t,
-                               const struct stored_maker *maker, uint8_t *piece, struct err *e)
+                               const struct stored_maker *maker, struct hash_stream *hash,
+                               uint8_t *piece, struct err *e)
 {
     size_t each = (size_t)kinds[t->dtype].bytes;
     int64_t count = (int64_t)(entry_bytes(t) / each), most = (int64_t)(PIECE / each), n;
@@ -191,19 +210,33 @@ static enum code stream_tensor(struct file_new *f, const struct stored_entry *t,
     for (int64_t at = 0; !rc && at < count; at += n) {
         n = count - at < most ? count - at : most;
         rc = maker->make(maker->self, t, at, n, piece, e);
+        if (!rc && hash) hash_add(hash, piece, (size_t)n * each);
         if (!rc) rc = file_add(f, piece, (size_t)n * each, e);
     }
     return rc;
 }
 
-static enum code stream_layout(const char *path, const struct layout *l,
-                               const struct stored_maker *maker, uint8_t *piece, struct err *e)
+static enum code stream_tensors(struct file_new *f, struct layout *l,
+                                const struct stored_maker *maker, uint8_t *piece, struct err *e)
+{
+    struct hash_stream *hash = l->hash_at ? hash_begin() : NULL;
+    enum code rc = OK;
+    if (l->hash_at && !hash) return err_set(e, ERR_NOMEM, "no memory for the hash of a file");
+    for (size_t i = 0; !rc && i < l->n; i++)
+        rc = stream_tensor(f, l->order[i], maker, hash, piece, e);
+    if (!hash) return rc;
+    put_hash(l, hash_end(hash));
+    return rc ? rc : file_mend(f, 0, l->head, l->head_bytes, e);
+}
+
+static enum code stream_layout(const char *path, struct layout *l, const struct stored_maker *maker,
+                               uint8_t *piece, struct err *e)
 {
     struct file_new f;
     enum code rc = file_begin(&f, path, e);
     if (rc) return rc;
     rc = file_add(&f, l->head, l->head_bytes, e);
-    for (size_t i = 0; !rc && i < l->n; i++) rc = stream_tensor(&f, l->order[i], maker, piece, e);
+    if (!rc) rc = stream_tensors(&f, l, maker, piece, e);
     if (!rc) rc = file_commit(&f, path, e);
     file_abandon(&f);
     return rc;

@@ -222,6 +222,18 @@ static int holds(const struct study *s, const struct stored *t, const struct ori
     return 1;
 }
 
+/* Of all tensors' bytes as they lie in the file. */
+static void is_hashed(const struct safetensors *f, const char *name)
+{
+    char want[2 + HASH_TEXT] = "0x";
+    const char *said = safetensors_metadata(f, "modelspec.hash_sha256");
+    struct hash_stream *h = hash_begin();
+    for (size_t i = 0; i < safetensors_count(f); i++)
+        hash_add(h, safetensors_at(f, i)->data, safetensors_at(f, i)->bytes);
+    hash_text(hash_end(h), want + 2);
+    ok(said && !strcmp(said, want), "%s: the header names its tensors by their hash", name);
+}
+
 static void single_file_is_w_m(struct study *s, const char *name)
 {
     struct safetensors *f;
@@ -249,6 +261,7 @@ static void single_file_is_w_m(struct study *s, const char *name)
            !strcmp(safetensors_metadata(f, "modelspec.trigger_phrase"),
                    "<rex> dog, <con>, <.a> dog, <-a> dog"),
        "%s: the header says what to write", name);
+    is_hashed(f, name);
     safetensors_close(f);
 }
 

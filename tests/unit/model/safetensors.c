@@ -1,4 +1,5 @@
 /* safetensors: what is read, what is refused and with which reason (reference/models.md 7.2), and the writer. */
+#include "base/hash.h"
 #include "pipeline/model/safetensors.h"
 #include "tests/unit/model/support/files.h"
 
@@ -286,6 +287,32 @@ static void writes_what_is_made_on_the_way(void)
     ok(!file_exists(inside("broken")), "leaves no file");
 }
 
+/* ModelSpec's hash is of everything behind the header, in which it stands itself. */
+static void hashes(void)
+{
+    int32_t a[3] = {1, 4, 7};
+    struct stored_entry entry[] = {{"b", STORED_I32, 1, {2}, a}, {"a", STORED_I32, 1, {3}, a}};
+    const char *const metadata[] = {"x", "0x00", "hash", SAFETENSORS_HASH, NULL};
+    struct bytes made = {0}, streamed = {0};
+    struct safetensors *s = NULL;
+    struct making numbers = {0};
+    struct stored_maker maker = {make_numbers, &numbers};
+    struct err e;
+    char want[2 + HASH_TEXT] = "0x";
+    is_code(safetensors_encode(entry, 2, metadata, &made, &e), OK, &e, "a file with its hash");
+    size_t head = 8 + made.data[0] + 256 * (size_t)made.data[1];
+    hash_text(hash_bytes(made.data + head, made.n - head), want + 2);
+    is_code(safetensors_parse(&s, made.data, made.n, "hashed", &e), OK, &e, "it opens");
+    is_str(safetensors_metadata(s, "hash"), want, "and names what is behind its header");
+    safetensors_close(s);
+    is_code(safetensors_stream(inside("hashed"), entry, 2, metadata, &maker, &e), OK, &e,
+            "the same, made on the way");
+    file_read(inside("hashed"), 1 << 20, &streamed, &e);
+    ok(streamed.n == made.n && !memcmp(streamed.data, made.data, made.n), "has the same bytes");
+    free(made.data);
+    free(streamed.data);
+}
+
 /* Where jansson cannot copy a key it speaks of bad syntax instead of memory; the file is refused all the same. */
 static void survives_no_memory(void)
 {
@@ -317,6 +344,7 @@ int main(void)
     same_bytes("tests/golden/storybook/model/vae/diffusion_pytorch_model.safetensors");
     writes();
     writes_what_is_made_on_the_way();
+    hashes();
     json_memory_fails_too();
     survives_no_memory();
     return done_testing();
