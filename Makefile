@@ -166,7 +166,7 @@ $(if $(MPI),$(call program,engram-worker,workers))
 TEST_C := $(filter tests/%.c bench/%.c,$(C_FILES))
 OWN_C := $(foreach f,$(TEST_C),$(if $(findstring /support/,$f),,$f))
 top_folder = $(firstword $(subst /, ,$(1:tests/%=%)))
-support = $(sort $(filter $(dir $1)support/%.c tests/$(top_folder)/support/%.c,$(TEST_C)))
+support = $(sort $(filter $(dir $1)support/%.c tests/$(top_folder)/support/%.c $(if $(findstring /hostile.c,$1),tests/door/support/%.c),$(TEST_C)))
 INCLUDED := $(if $(TEST_C),$(shell grep -o '^ *\# *include "[a-z]*/' $(TEST_C) /dev/null \
 	| sed 's|:.*"|=|; s|/$$||' | sort -u))
 rooms_of = $(filter $(ROOMS),$(sort $(if $(filter tests/comm/%,$1),workers) $(foreach f,$1 $(support),$(patsubst $f=%,%,$(filter $f=%,$(INCLUDED))))))

@@ -256,6 +256,7 @@ static int run(int argc, char **argv)
     if (options_read(&verb_admin, spec, sizeof spec / sizeof *spec, argc, argv, &rest, &e))
         return cli_fail(&e);
     what = rest.n ? rest.v[0] : "";
+    if (strcmp(what, "add")) cli.key = o.key; /* one's own, as everywhere */
     if (rest.n == 1 && !strcmp(what, "keygen")) return keygen();
     if (rest.n == 2 && !strcmp(what, "add")) return add(rest.v[1], &a);
     if (rest.n == 2 && !strcmp(what, "revoke")) return revoke(rest.v[1], &a);

@@ -135,6 +135,7 @@ static int run_up(int argc, char **argv)
     int64_t ranks = 2, groups = 1;
     const char *web = NULL, *log = NULL;
     int no_workers = 0;
+    const char *listen = NULL, *listen_workers = NULL;
     struct option_spec o[] = {
         {"ranks", OPTION_NUMBER, &ranks, "N", "ranks of a worker group (default 2)"},
         {"groups", OPTION_NUMBER, &groups, "N", "worker groups (default 1)"},
@@ -143,6 +144,9 @@ static int run_up(int argc, char **argv)
         {"web", OPTION_TEXT, &web, "PORT",
          "/metrics and /healthz over HTTP, on this machine alone or at ADDRESS:PORT"},
         {"log", OPTION_TEXT, &log, "FORMAT", "logs as plain lines (default) or json"},
+        {"listen", OPTION_TEXT, &listen, "tcp://A:P",
+         "users may come over the network, to this address and port (docs/users.md)"},
+        {"listen-workers", OPTION_TEXT, &listen_workers, "tcp://A:P", "so may worker groups"},
     };
     struct err e = {0};
     struct words rest;
@@ -151,6 +155,7 @@ static int run_up(int argc, char **argv)
     const char *home;
     char program[PATH_MAX], n_ranks[24], n_groups[24];
     pid_t pid = 0;
+    cli.local = 1;
     enum code rc = options_read(&verb_up, o, sizeof o / sizeof *o, argc, argv, &rest, &e);
     if (!rc && rest.n)
         rc = err_set(&e, ERR_USAGE, "engram up takes no \"%s\"; see engram up --help", rest.v[0]);
@@ -164,11 +169,13 @@ static int run_up(int argc, char **argv)
     if (!ping(&a, &answer, &e)) return say_pong(&answer.pong, "already up");
     snprintf(n_ranks, sizeof n_ranks, "%lld", (long long)ranks);
     snprintf(n_groups, sizeof n_groups, "%lld", (long long)groups);
-    const char *words[16] = {program, "--home", home, "--ranks", n_ranks, "--groups", n_groups};
+    const char *words[20] = {program, "--home", home, "--ranks", n_ranks, "--groups", n_groups};
     size_t n = 7;
     if (no_workers) words[n++] = "--no-workers";
     if (web) words[n++] = "--web", words[n++] = web;
     if (log) words[n++] = "--log", words[n++] = log;
+    if (listen) words[n++] = "--listen", words[n++] = listen;
+    if (listen_workers) words[n++] = "--listen-workers", words[n++] = listen_workers;
     rc = find_coordinator(program, sizeof program, &e);
     if (!rc) rc = start(words, &pid, &e);
     if (!rc) rc = wait_ready(pid, no_workers ? 0 : (uint64_t)groups, &a, &answer, &e);
@@ -185,7 +192,9 @@ const struct verb verb_up = {
         "  engram up --home /data/engram      with its own home\n"
         "  engram up --groups 2 --ranks 1     two lineages at a time, or pictures beside training\n"
         "  engram up --no-workers             worker groups come through Slurm (slurm/README.md)\n"
-        "  engram up --web 9464 --log json    to be watched (docs/operations.md)\n",
+        "  engram up --web 9464 --log json    to be watched (docs/operations.md)\n"
+        "  engram up --listen tcp://10.0.0.5:7700          for a whole group of people; see "
+        "engram admin --help\n",
     .more = "Returns when the coordinator answers and the group has said hello. Starting twice is "
             "fine. After a crash, up goes on\n"
             "where things stood: nothing that was accepted is lost.\n",
@@ -239,6 +248,7 @@ static int run_down(int argc, char **argv)
     struct words rest;
     struct arena a = {0};
     struct message answer, ask = {.kind = MSG_stop, .stop = {.drain = 1}}, stopped;
+    cli.local = 1;
     enum code rc = options_read(&verb_down, o, 1, argc, argv, &rest, &e);
     if (!rc && rest.n)
         rc = err_set(&e, ERR_USAGE, "engram down takes no \"%s\"; see engram down --help",

@@ -79,7 +79,9 @@ enum code server_open(struct server *s, const char *home, struct err *e)
     s->rings = rings_make();
     s->pages = pages_make();
     s->forget = forget_make();
-    if (!s->rings || !s->pages || !s->forget) return err_set(e, ERR_NOMEM, "out of memory");
+    s->badges = badges_make(s->settings.seed);
+    if (!s->rings || !s->pages || !s->forget || !s->badges)
+        return err_set(e, ERR_NOMEM, "out of memory");
     if ((rc = store_open(&s->store, path, e))) return rc;
     return load(s, e);
 }
@@ -92,6 +94,7 @@ void server_close(struct server *s)
     rings_free(s->rings);
     pages_free(s->pages);
     forget_free(s->forget);
+    badges_free(s->badges);
     memset(s, 0, sizeof *s);
 }
 
@@ -140,15 +143,9 @@ void server_refuse(struct server *s, const struct core_address *to, struct err *
 /* May this message come from this socket? */
 static int allowed(struct server *s, struct asked *q)
 {
-    enum msg_from want = server_is_worker_socket(q->from.socket) ? FROM_WORKER : FROM_USER;
-    int is_group = q->from.n == 1 + HASH_BYTES && q->from.peer[0] == 'W';
     struct err e;
 
-    if (proto_from(q->m.kind) != want && proto_from(q->m.kind) != FROM_ANYONE)
-        err_set(&e, ERR_DENIED, "`%s` does not belong on this socket", proto_name(q->m.kind));
-    else if (want == FROM_WORKER && !is_group)
-        err_set(&e, ERR_DENIED, "a worker group's routing id is W and its nonce");
-    else if (!server_who(s, q, &e)) return 1;
+    if (!server_who(s, q, &e)) return 1;
     server_refuse(s, &q->from, &e);
     return 0;
 }

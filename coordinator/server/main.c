@@ -1,5 +1,6 @@
 /* main.c - engram-coordinator: reads options, takes the home, opens everything, turns until it is told to stop, takes
  * everything down in reverse order. */
+#include "coordinator/server/doors.h"
 #include "coordinator/server/groups.h"
 #include "coordinator/server/home.h"
 #include "coordinator/server/server.h"
@@ -33,6 +34,9 @@ static const char HELP[] =
     "  --foreground    stays, and logs to stderr; else it returns when the sockets are open and logs to DIR/log\n"
     "  --web PORT      answers /metrics and /healthz over HTTP: a port of this machine, or ADDRESS:PORT (docs/operations.md)\n"
     "  --log FORMAT    plain, or json: one object per line, also of the worker groups (default: $ENGRAM_LOG, else plain)\n"
+    "  --listen ENDPOINT          users may come over the network: tcp://address:port, with keys (docs/users.md)\n"
+    "  --listen-workers ENDPOINT  so may worker groups\n"
+    "  --door-memory MIB          address space of each door, at most (default 256)\n"
     "  --term-ms N     how long a silent worker group keeps its lease (default 30000)\n"
     "\n"
     "Signals: TERM or INT lets running stages end, then leaves; the second one does not wait. `engram up` starts it,\n"
@@ -40,8 +44,8 @@ static const char HELP[] =
 /* clang-format on */
 
 struct options {
-    const char *home, *log, *web;
-    int ranks, groups, foreground, no_workers;
+    const char *home, *log, *web, *listen[DOORS];
+    int ranks, groups, foreground, no_workers, door_memory;
     int64_t term_ms;
 };
 
@@ -55,11 +59,19 @@ static void on_signal(int n)
 
 static enum code read_options(int argc, char **argv, struct options *o, struct err *e)
 {
-    static const struct option names[] = {{"home", 1, 0, 'd'},       {"ranks", 1, 0, 'n'},
-                                          {"groups", 1, 0, 'g'},     {"foreground", 0, 0, 'f'},
-                                          {"no-workers", 0, 0, 'w'}, {"term-ms", 1, 0, 't'},
-                                          {"log", 1, 0, 'l'},        {"web", 1, 0, 'W'},
-                                          {"help", 0, 0, 'h'},       {0, 0, 0, 0}};
+    static const struct option names[] = {{"home", 1, 0, 'd'},
+                                          {"ranks", 1, 0, 'n'},
+                                          {"groups", 1, 0, 'g'},
+                                          {"foreground", 0, 0, 'f'},
+                                          {"no-workers", 0, 0, 'w'},
+                                          {"term-ms", 1, 0, 't'},
+                                          {"log", 1, 0, 'l'},
+                                          {"web", 1, 0, 'W'},
+                                          {"listen", 1, 0, 'U'},
+                                          {"listen-workers", 1, 0, 'K'},
+                                          {"door-memory", 1, 0, 'm'},
+                                          {"help", 0, 0, 'h'},
+                                          {0, 0, 0, 0}};
     long long term = 0;
 
     *o = (struct options){.ranks = 2, .groups = 1};
@@ -70,6 +82,9 @@ static enum code read_options(int argc, char **argv, struct options *o, struct e
         case 'g': o->groups = atoi(optarg); break;
         case 'f': o->foreground = 1; break;
         case 'w': o->no_workers = 1; break;
+        case 'U': o->listen[DOOR_FOR_USERS] = optarg; break;
+        case 'K': o->listen[DOOR_FOR_WORKERS] = optarg; break;
+        case 'm': o->door_memory = atoi(optarg); break;
         case 't': term = atoll(optarg); break;
         case 'l': o->log = optarg; break;
         case 'W': o->web = optarg; break;
@@ -160,20 +175,31 @@ static void handle_signals(void)
 
 /* ---- sockets ---- */
 
-static enum code serve(struct server *s, const struct home *h, char worker_endpoint[PATH_MAX],
-                       struct err *e)
+static enum code serve_one(struct server *s, const struct home *h, int socket, const char *below,
+                           struct link_place p, struct err *e)
 {
     char path[PATH_MAX - 8], endpoint[PATH_MAX];
+    enum code rc = home_path(h, below, path, sizeof path, e);
+
+    snprintf(endpoint, sizeof endpoint, "ipc://%s", path);
+    p.endpoint = endpoint;
+    return rc ? rc : link_serve(&s->link[socket], &p, e);
+}
+
+static enum code serve(struct server *s, const struct home *h, const char *const listen[DOORS],
+                       struct err *e)
+{
+    static const int socket_of[DOORS] = {
+        [DOOR_FOR_USERS] = DOOR_USERS, [DOOR_FOR_WORKERS] = DOOR_WORKERS};
+    struct link_place users = {0}, workers = {.takes_over = 1}, door = {.relayed = 1};
     enum code rc;
 
-    if ((rc = home_path(h, "run/engram.sock", path, sizeof path, e))) return rc;
-    snprintf(endpoint, sizeof endpoint, "ipc://%s", path);
-    if ((rc = link_serve(&s->link[USERS], &(struct link_place){.endpoint = endpoint}, e)) ||
-        (rc = home_path(h, "run/worker.sock", path, sizeof path, e)))
+    if ((rc = serve_one(s, h, USERS, "run/engram.sock", users, e)) ||
+        (rc = serve_one(s, h, WORKERS, "run/worker.sock", workers, e)))
         return rc;
-    snprintf(worker_endpoint, PATH_MAX, "ipc://%s", path);
-    return link_serve(&s->link[WORKERS],
-                      &(struct link_place){.endpoint = worker_endpoint, .takes_over = 1}, e);
+    for (int i = 0; i < DOORS && !rc; i++)
+        if (listen[i]) rc = serve_one(s, h, socket_of[i], doors_socket[i], door, e);
+    return rc;
 }
 
 /* ---- pages ---- */
@@ -223,7 +249,7 @@ static int may_leave(struct server *s, struct groups *g, int drain, int64_t sinc
     return waited >= LINGER_MS;
 }
 
-static void loop(struct server *s, struct groups *g)
+static void loop(struct server *s, struct groups *g, struct doors *d)
 {
     int heard = 0, stopping = 0;
     int64_t since_ms = 0;
@@ -242,6 +268,7 @@ static void loop(struct server *s, struct groups *g)
             since_ms = s->now_ms;
         }
         groups_turn(g, s, stopping);
+        doors_poll(d, s->now_ms);
         if (stopping && may_leave(s, g, heard < 2 && (!s->core || core_drains(s->core)), since_ms))
             return;
     }
@@ -253,25 +280,28 @@ static enum code run(const struct options *o, struct home *h, int *ready, struct
 {
     struct server s = {.settings.term_ms = o->term_ms};
     struct groups g = {.table = launcher_mpirun()};
-    char endpoint[PATH_MAX];
-    struct launch_options launch = {.home = h->path,
-                                    .endpoint = endpoint,
-                                    .ranks = o->ranks,
-                                    .min_groups = o->groups,
-                                    .max_groups = o->groups};
+    struct doors *d = NULL;
+    struct doors_options doors = {
+        .home = h->path, .listen = {o->listen[0], o->listen[1]}, .memory_mib = o->door_memory};
+    struct launch_options launch = {
+        .home = h->path, .ranks = o->ranks, .min_groups = o->groups, .max_groups = o->groups};
     enum code rc;
 
-    if ((rc = server_open(&s, h->path, e)) || (rc = serve(&s, h, endpoint, e))) goto close_server;
+    if ((rc = server_open(&s, h->path, e)) || (rc = serve(&s, h, o->listen, e))) goto close_server;
+    launch.endpoint = link_server_endpoint(s.link[WORKERS]);
     if (!o->no_workers && (rc = g.table->open(&g.l, &launch, e))) goto close_server;
     groups_join(&g, &s);
-    if ((rc = open_web(&s.web, o->web, h, e)) || (rc = home_write_pid(h, e))) goto close_launcher;
+    if ((rc = doors_open(&d, &doors, e)) || (rc = open_web(&s.web, o->web, h, e)) ||
+        (rc = home_write_pid(h, e)))
+        goto close_launcher;
     handle_signals();
     log_event(LOG_INFO, &(struct log_about){.event = "started"},
               "engram-coordinator " ENGRAM_VERSION " serves %s, pid %d", h->path, (int)getpid());
     say_ready(ready, 0, "");
-    loop(&s, &g);
+    loop(&s, &g, d);
     log_event(LOG_INFO, &(struct log_about){.event = "stopped"}, "stopped");
 close_launcher:
+    doors_close(d);
     groups_close(&g);
 close_server:
     close_web(s.web, h);

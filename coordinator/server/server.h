@@ -19,11 +19,13 @@
 #define COORDINATOR_SERVER_SERVER_H
 
 #include "coordinator/core/core.h"
+#include "coordinator/server/badge.h"
 #include "coordinator/store/store.h"
 #include "coordinator/web/web.h"
 #include "proto/link.h"
 
-enum { USERS, WORKERS, SOCKETS, NOBODY = 255 };
+/* The doors' sockets are there when doors are (doors.h). */
+enum { USERS, WORKERS, DOOR_USERS, DOOR_WORKERS, SOCKETS, NOBODY = 255 };
 
 struct rings;
 struct pages;
@@ -33,7 +35,7 @@ struct forget;
 struct asked {
     struct message m;
     struct core_address from;
-    struct hash key;                  /* that the sender proved by CURVE; zero: ipc */
+    struct hash key;                  /* that the sender proved by CURVE at a door; zero: ipc */
     char user[PROTO_NAME + 1];        /* as whom they are heard; "": a worker group */
     enum role role;
 };
@@ -52,7 +54,8 @@ struct server {
     struct core_settings settings;
     struct store *store;              /* owned, all below */
     struct core *core;                /* NULL: in trouble */
-    struct link_server *link[SOCKETS];
+    struct link_server *link[SOCKETS];    /* NULL: not served */
+    struct badges *badges;
     struct rings *rings;
     struct pages *pages;
     struct forget *forget;
@@ -84,7 +87,7 @@ void server_refuse(struct server *s, const struct core_address *to, struct err *
 /* ---- who.c ---- */
 
 int server_is_worker_socket(int socket);
-/* As whom this message is heard, from the socket and the key (invariant 6). ERR_DENIED says why it is not. */
+/* May it come this way, and as whom is it heard, from the socket and the key (invariant 6). ERR_DENIED says why it is not. */
 enum code server_who(struct server *s, struct asked *q, struct err *e);
 const struct core_user *server_user(const struct server *s, const struct asked *q);      /* NULL: never heard of */
 

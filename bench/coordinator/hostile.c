@@ -1,0 +1,225 @@
+/* What hostile peers cost honest ones: eight people ask over TCP at a steady pace, alone and beside each attack of tests/door, in turns
+ * of the same run.
+ *
+ *     hostile [SECONDS per turn, default 5] [REQUESTS a second, default 400]
+ *
+ * Half of what is asked is a question (ping), half makes a durable job (sample). Printed per turn: requests answered a second and
+ * their share of the quiet turns', median and 99th percentile of the time to an answer (from when it was due, so that a wait counts for
+ * those behind it), how far the coordinator has grown, how often a door died. Attackers run at nice 19: in life they bring their own
+ * processors. Bars (scheduler.md): H1 rate >= 90 %, growth < 16 MiB; F3 p99 beside the flood within 10 % of the quiet one.
+ */
+#include "tests/door/support/attacks.h"
+#include "tests/door/support/engram.h"
+#include "tests/door/support/zmtp.h"
+#include "tests/tap.h"
+
+#include "proto/link.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum { CLIENTS = 8, KEPT = 1 << 16, CONNECTIONS = 4000 };
+
+static struct engram g;
+static double seconds = 5, per_second = 400;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- honest people ---- */
+
+static struct person {
+    pthread_t thread;
+    int i;
+    double begin, took[KEPT / CLIENTS];
+    size_t n, failed;
+} people[CLIENTS];
+
+static struct message request(struct person *p, uint64_t k)
+{
+    static const char *prompt = "a dog";
+    uint64_t name[3] = {(uint64_t)p->i, k, (uint64_t)(p->begin * 1e6)};
+
+    if (k % 2) return (struct message){.kind = MSG_ping, .ping.client = "bench"};
+    return (struct message){.kind = MSG_sample,
+                            .sample = {.key = hash_bytes(name, sizeof name),
+                                       .lineage = "bench",
+                                       .prompts = {1, &prompt},
+                                       .per_prompt = 1,
+                                       .settings = "{}"}};
+}
+
+/* Asks when it is due, or at once when it is late: an open loop, as people are. */
+static void *ask(void *self)
+{
+    struct person *p = self;
+    struct link *l = engram_link(&g, p->i % 2 ? ANN : BOB, NULL, 30000);
+    double gap = CLIENTS / per_second, due = p->begin + gap * p->i / CLIENTS;
+    struct arena a = {0};
+    struct err e;
+
+    for (uint64_t k = 0; due < p->begin + seconds && now() < p->begin + seconds; k++, due += gap) {
+        struct message m = request(p, k), r;
+        double wait = due - now();
+        if (wait > 0)
+            nanosleep(&(struct timespec){(time_t)wait, (long)((wait - (double)(time_t)wait) * 1e9)},
+                      NULL);
+        if (link_call(l, &m, &a, &r, &e)) p->failed++;
+        else if (p->n < sizeof p->took / sizeof *p->took) p->took[p->n++] = now() - due;
+        arena_fini(&a);
+    }
+    link_close(l);
+    return NULL;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+struct turn {
+    double rate, p50, p99;
+    size_t failed;
+};
+
+static struct turn measure(void)
+{
+    static double all[KEPT];
+    struct turn t = {0};
+    size_t n = 0;
+
+    for (int i = 0; i < CLIENTS; i++) {
+        people[i] = (struct person){.i = i, .begin = now() + 0.2};
+        pthread_create(&people[i].thread, NULL, ask, &people[i]);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        pthread_join(people[i].thread, NULL);
+        memcpy(all + n, people[i].took, people[i].n * sizeof *all);
+        n += people[i].n;
+        t.failed += people[i].failed;
+    }
+    qsort(all, n, sizeof *all, ascending);
+    t.rate = (double)n / seconds;
+    if (n) t.p50 = all[n / 2], t.p99 = all[n * 99 / 100];
+    return t;
+}
+
+/* ---- attackers, in a process of their own ---- */
+
+static void big_frames(void)
+{
+    attack_big_frames(engram_port(g.users_at), 60, 3 << 20);
+}
+
+static void random_bytes(void)
+{
+    static uint64_t seed;
+    attack_random(engram_port(g.users_at), 50, ++seed);
+}
+
+static void connections(void)
+{
+    static int fd[CONNECTIONS];
+    attack_hang_up(fd, attack_connections(engram_port(g.users_at), CONNECTIONS, 1, fd));
+}
+
+static void unfinished(void)
+{
+    attack_unfinished(engram_port(g.users_at), g.server_key, &g.keys[MAL], 64 << 10, 400u << 20);
+}
+
+/* Up to 50,000 questions a second, whose answers are long. */
+static void flood(void)
+{
+    static struct link *l;
+    struct message m = {.kind = MSG_queue, .queue.owner = "*"};
+    double begin = now();
+    struct err e;
+
+    if (!l) l = engram_link(&g, MAL, NULL, 5000);
+    for (int i = 0; i < 500; i++) link_tell(l, &m, &e);
+    double left = 0.01 - (now() - begin);
+    if (left > 0) nanosleep(&(struct timespec){0, (long)(left * 1e9)}, NULL);
+}
+
+static const struct {
+    const char *name;
+    void (*attack)(void);
+} ATTACKS[] = {
+    {"4 MB frames before the handshake", big_frames},
+    {"random bytes", random_bytes},
+    {"4,000 connections, again and again", connections},
+    {"messages without end, with a key", unfinished},
+    {"50,000 questions a second, with a key", flood},
+};
+enum { N_ATTACKS = sizeof ATTACKS / sizeof *ATTACKS };
+
+static pid_t begin_attack(int i)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        setpriority(PRIO_PROCESS, 0, 19);
+        for (;;) ATTACKS[i].attack();
+    }
+    return pid;
+}
+
+static void end_attack(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+/* ---- */
+
+static void print_turn(const char *name, struct turn t, struct turn quiet, long grown)
+{
+    printf("%-38s %7.1f/s %5.1f %%  p50 %6.2f ms  p99 %7.2f ms  %5zu failed  coordinator +%ld kB\n",
+           name, t.rate, 100 * t.rate / quiet.rate, 1e3 * t.p50, 1e3 * t.p99, t.failed, grown);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    struct rlimit files;
+
+    if (argc > 1) seconds = atof(argv[1]);
+    if (argc > 2) per_second = atof(argv[2]);
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    if (!zmtp_has_curve()) return skip_all("no libsodium");
+    if (!engram_open(&g, tap_folder(), NULL)) return 1;
+    struct message r =
+        engram_ask(g.local, (struct message){.kind = MSG_lineage_create,
+                                             .lineage_create = {.key = hash_bytes("b", 1),
+                                                                .name = "bench",
+                                                                .base_path = "/models/base",
+                                                                .base_hash = hash_bytes("b", 1),
+                                                                .visibility = VISIBLE_PUBLIC}});
+    if (r.kind == MSG_refused) printf("# %s\n", r.refused.line);
+    measure();
+    long first = engram_memory(g.coordinator, "VmHWM");
+    for (int i = 0; i < N_ATTACKS; i++) {
+        struct turn quiet = measure();
+        print_turn("quiet", quiet, quiet, engram_memory(g.coordinator, "VmHWM") - first);
+        pid_t door = engram_door(&g, "users"), attacker = begin_attack(i);
+        struct turn t = measure();
+        end_attack(attacker);
+        print_turn(ATTACKS[i].name, t, quiet, engram_memory(g.coordinator, "VmHWM") - first);
+        if (engram_door(&g, "users") != door) printf("  the door died and was started again\n");
+    }
+    engram_close(&g);
+    tap.points = 1;
+    return done_testing();
+}
