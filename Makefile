@@ -14,10 +14,9 @@ NVCC    ?= nvcc
 MPICC   ?= mpicc
 CUDA_ARCH ?= 80 86 90
 SAN_NAME_thread := tsan
-SAN_NAME_fuzz := fuzz
 CC      := $(if $(filter default,$(origin CC)),$(if $(filter fuzz,$(SAN)),clang,gcc),$(CC))
 
-SAN_FLAVOUR := $(if $(SAN),$(or $(SAN_NAME_$(SAN)),san),plain)
+SAN_FLAVOUR := $(if $(SAN),$(or $(SAN_NAME_$(SAN)),$(filter fuzz,$(SAN)),san),plain)
 FLAVOUR := $(SAN_FLAVOUR)$(if $(filter 0,$(CUDA)),-nocuda)
 B   := $(BUILD)/$(FLAVOUR)
 BIN := $(if $(filter plain,$(FLAVOUR)),$(BUILD),$(B))
@@ -164,7 +163,7 @@ $(if $(MPI),$(call program,engram-worker,workers))
 # slow_*.c and slow_*.sh run in test-all only.
 
 TEST_C := $(filter tests/%.c bench/%.c,$(C_FILES))
-OWN_C := $(foreach f,$(TEST_C),$(if $(findstring /support/,$f),,$f))
+OWN_C := $(foreach f,$(TEST_C),$(if $(findstring /support/,$f)$(findstring /interpose/,$f),,$f))
 top_folder = $(firstword $(subst /, ,$(1:tests/%=%)))
 support = $(sort $(filter $(dir $1)support/%.c tests/$(top_folder)/support/%.c $(if $(findstring /hostile.c,$1),tests/door/support/%.c),$(TEST_C)))
 INCLUDED := $(if $(TEST_C),$(shell grep -o '^ *\# *include "[a-z]*/' $(TEST_C) /dev/null \
@@ -172,7 +171,8 @@ INCLUDED := $(if $(TEST_C),$(shell grep -o '^ *\# *include "[a-z]*/' $(TEST_C) /
 rooms_of = $(filter $(ROOMS),$(sort $(if $(filter tests/comm/%,$1),workers) $(foreach f,$1 $(support),$(patsubst $f=%,%,$(filter $f=%,$(INCLUDED))))))
 NEED_MPI := $(if $(MPI),,$(foreach f,$(OWN_C),$(if $(filter workers,$(rooms_of))$(findstring tests/comm/,$f),$f)))
 $(foreach f,$(OWN_C),$(eval $(call PROGRAM_RULE,$(B)/$(f:.c=),$(call object,$f $(call support,$f)),$(call rooms_of,$f))))
-
+$(B)/%.so: %.c $(B)/flags ; $(Q)mkdir -p $(@D) && $(CC) -std=c11 -D_GNU_SOURCE -I. $(WARN) -g -fPIC -shared $< -ldl -o $@
+$(B)/tests/store/points/points: | $(B)/tests/store/interpose/interpose.so
 T ?= tests/
 SCRIPTS := $(sort $(shell find tests -name '*.sh' -perm -u+x ! -path '*/support/*'))
 TESTS_ALL := $(filter $(T:%=%%),$(filter tests/%,$(OWN_C)) $(SCRIPTS))
@@ -183,7 +183,7 @@ run_tests = ENGRAM_BIN=$(abspath $(BIN)) CC='$(CC)' ENGRAM_HEADER_FLAGS='$(PKG_C
 
 # ---- goals -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all test test-all fuzz fuzz-programs simulate demo bench parity lint lint-quick fmt info help install deps clean FORCE
+.PHONY: all test test-all crash-points fuzz fuzz-programs simulate demo bench parity lint lint-quick fmt info help install deps clean FORCE
 all: $(PROGRAMS) ## programs: build/engram, engram-coordinator, engram-door, engram-worker
 
 test: $(if $(filter %.sh,$(TESTS)),$(PROGRAMS)) $(call test_programs,$(TESTS)) ## all quick tests; T="tests/parity tests/cli" picks by prefix
@@ -198,6 +198,7 @@ fuzz: ## libFuzzer on every target of tests/fuzz, FUZZ_SECONDS each (clang, libc
 FUZZED = $(filter $(T:%=%%),$(filter tests/fuzz/%,$(OWN_C)))
 fuzz-programs: $(call test_programs,$(FUZZED))
 
+crash-points: $(B)/tests/store/points/points ; @POINTS=all $< ## the store broken at each of its calls, in each way (minutes)
 simulate: $(B)/tests/core/simulate ; @$< $(SEED) $(EVENTS) ## the coordinator in a simulated world: SEED=n EVENTS=m
 demo: all ## Storybook end to end
 	@ENGRAM_BIN=$(abspath $(BIN)) examples/storybook/demo.sh
@@ -237,13 +238,11 @@ help: ## this list
 
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/engram
-	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin && \
 	for d in slurm examples/storybook/model; do [ ! -d $$d ] || cp -r $$d $(DESTDIR)$(PREFIX)/share/engram/; done
 
 deps: ; @.ci/deps ## checks for the Debian packages, installs what is missing
-
 clean: ; rm -rf $(B) $(PROGRAMS) ## removes this flavour
-
 print-%: ; @echo '$* = $($*)'
 
 -include $(patsubst %.o,%.d,$(call object,$(filter %.c %.cu,$(TREE)))) $(wildcard $(B)/obj/pipeline/tensor/cpu/*.d)

@@ -208,7 +208,7 @@ static void parent_of(const char *path, char *out)
     out[n ? n : 1] = 0;
 }
 
-static enum code sync_parent(const char *path, struct err *e)
+enum code file_sync_name(const char *path, struct err *e)
 {
     enum code rc = OK;
     char *dir = mem_alloc(strlen(path) + 2, 1);
@@ -237,7 +237,7 @@ enum code file_commit(struct file_new *f, const char *path, struct err *e)
     }
     free(f->temporary);
     *f = (struct file_new){0};
-    return sync_parent(path, e);
+    return file_sync_name(path, e);
 }
 
 void file_abandon(struct file_new *f)
@@ -273,10 +273,15 @@ enum code file_write_private(const char *path, const void *data, size_t bytes, s
 
 /* ---- folders ---- */
 
+/* A folder whose name cannot be made durable is no folder: the next one who asks must not find it and trust it. */
 static enum code make_dir(const char *path, struct err *e)
 {
     struct stat st;
-    if (mkdir(path, 0700) == 0) return sync_parent(path, e);
+    if (mkdir(path, 0700) == 0) {
+        enum code rc = file_sync_name(path, e);
+        if (rc) rmdir(path);
+        return rc;
+    }
     int why = errno; /* on a read-only file system mkdir fails even where the folder stands */
     if (stat(path, &st) == 0) {
         if (S_ISDIR(st.st_mode)) return OK;
@@ -289,8 +294,12 @@ static enum code make_dir(const char *path, struct err *e)
 enum code file_make_dirs(const char *path, struct err *e)
 {
     struct stat st;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return OK;
     enum code rc = OK;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        /* Its maker may have been killed before the sync. A parent that we may not read is not of our making. */
+        rc = file_sync_name(path, e);
+        return rc == ERR_DENIED ? OK : rc;
+    }
     size_t n = strlen(path) + 1;
     char *part = mem_alloc(n, 1);
     if (!part) return err_set(e, ERR_NOMEM, "no memory to make folder %s", path);

@@ -38,6 +38,8 @@ enum code file_commit(struct file_new *f, const char *path, struct err *e);
 void file_abandon(struct file_new *f);
 
 enum code file_make_dirs(const char *path, struct err *e);            /* like mkdir -p, mode 0700, durable */
+/* Makes it durable that path is there (or is not): syncs the folder that holds it. */
+enum code file_sync_name(const char *path, struct err *e);
 int file_exists(const char *path);                                    /* a file, a folder, anything */
 
 /* Removes temporary files in dir that nobody will finish: of dead processes of this host, and any older than a day. */

@@ -1,7 +1,9 @@
 /* objects.c - blobs under the names of their hashes.
  *
  * An object is there when its file is there under its final name; file_commit makes that atomic and durable, also
- * between processes: two writers of one object rename equal bytes over each other.
+ * between processes: two writers of one object rename equal bytes over each other. A name that is there is not yet a name
+ * that stays: its writer may have been killed, or refused by the disk, before it synced the folder. So nobody says of an object
+ * "it is there already" without syncing its folder, and nobody trusts one of the 256 folders before having synced the root once.
  */
 #include "base/objects.h"
 #include "base/arena.h"
@@ -17,7 +19,8 @@
 enum { NAME_ROOM = HASH_TEXT + 2, PIECE = 256 << 10 };
 
 struct objects {
-    char *root; /* owned */
+    char *root;                  /* owned */
+    _Atomic uint8_t stands[256]; /* the name of this folder is durable */
 };
 
 enum code objects_open(struct objects **o, const char *root, struct err *e)
@@ -64,15 +67,26 @@ int objects_has(struct objects *o, struct hash h)
     return file_exists(path);
 }
 
-/* Fills path and makes the folder that it lies in. */
+/* Fills path and makes sure of the folder that it lies in. */
 static enum code make_place(struct objects *o, struct hash h, char path[PATH_MAX], struct err *e)
 {
+    enum code rc = OK;
     objects_path(o, h, path, PATH_MAX);
+    if (o->stands[h.v[0]]) return OK;
     char *slash = strrchr(path, '/');
     *slash = 0;
-    enum code rc = file_make_dirs(path, e);
+    rc = file_make_dirs(path, e);
     *slash = '/';
+    if (!rc) o->stands[h.v[0]] = 1;
     return rc;
+}
+
+/* The object was found: its name becomes durable, whoever wrote it. */
+static enum code keep_found(struct objects *o, struct hash h, struct err *e)
+{
+    char path[PATH_MAX];
+    enum code rc = make_place(o, h, path, e);
+    return rc ? rc : file_sync_name(path, e);
 }
 
 enum code objects_put(struct objects *o, const void *data, size_t bytes, struct hash *out,
@@ -80,13 +94,11 @@ enum code objects_put(struct objects *o, const void *data, size_t bytes, struct 
 {
     char path[PATH_MAX];
     struct hash h = hash_bytes(data, bytes);
-    enum code rc = OK;
-    if (!objects_has(o, h)) {
-        if ((rc = make_place(o, h, path, e))) return rc;
-        if ((rc = file_write(path, data, bytes, e))) return rc;
-    }
-    if (out) *out = h;
-    return OK;
+    enum code rc;
+    if (objects_has(o, h)) rc = keep_found(o, h, e);
+    else if (!(rc = make_place(o, h, path, e))) rc = file_write(path, data, bytes, e);
+    if (!rc && out) *out = h;
+    return rc;
 }
 
 /* Copies and hashes in one pass: the object is named by the bytes that were written, even if the source changes. */
@@ -124,11 +136,9 @@ static enum code store_copy(struct objects *o, int from, const char *source, str
     snprintf(path, sizeof path, "%s/copy", o->root);
     if ((rc = file_begin(&f, path, e))) return rc;
     if ((rc = copy_hashed(from, source, &f, &h, e))) goto abandon;
-    if (!objects_has(o, h)) {
-        if ((rc = make_place(o, h, path, e))) goto abandon;
-        if ((rc = file_commit(&f, path, e))) goto abandon;
-    }
-    if (out) *out = h;
+    if (objects_has(o, h)) rc = keep_found(o, h, e);
+    else if (!(rc = make_place(o, h, path, e))) rc = file_commit(&f, path, e);
+    if (!rc && out) *out = h;
 abandon:
     file_abandon(&f);
     return rc;
@@ -142,7 +152,7 @@ enum code objects_put_file(struct objects *o, const char *path, struct hash *out
     if (rc) return rc;
     if (objects_has(o, h)) {
         if (out) *out = h;
-        return OK;
+        return keep_found(o, h, e);
     }
     int from = open(path, O_RDONLY | O_CLOEXEC);
     if (from < 0) return err_errno(e, "open %s", path);

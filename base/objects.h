@@ -4,7 +4,8 @@
  *     objects_put(store, data, n, &h, &e);       // durable when it returns
  *     objects_get(store, h, limit, &buf, &e);    // re-hashed: a flipped bit is ERR_CORRUPT, never served
  *
- * Layout: <root>/ab/cdef... (two hex digits, then sixty-two). Writing an object twice is free.
+ * Layout: <root>/ab/cdef... (two hex digits, then sixty-two). Writing an object twice costs one sync of its
+ * folder: who wrote it first may not have come to that.
  * Any number of processes may read and write one store at the same time (rename is the only commit).
  */
 #ifndef BASE_OBJECTS_H

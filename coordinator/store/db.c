@@ -13,10 +13,25 @@ static const char *const texts[SQL_COUNT] = {
 #undef SQL
 };
 
-enum code db_error(const struct store *s, struct err *e, const char *what)
+/* A page that the layer below did not let through. */
+static enum code damaged(const struct store *s, struct err *e, const char *what)
+{
+    struct vfs_state v = vfs_look(s->db);
+
+    return err_set(
+        e, ERR_CORRUPT,
+        "%s%s: %s: page %u is damaged, its checksum does not fit: `engram fsck` says what "
+        "it holds",
+        s->path, v.bad_log ? "-wal" : "", what, v.bad_page ? (unsigned)v.bad_page : 1);
+}
+
+enum code db_error(struct store *s, struct err *e, const char *what)
 {
     int rc = s->db ? sqlite3_extended_errcode(s->db) : SQLITE_NOMEM;
     enum code c;
+
+    if (rc == SQLITE_IOERR_DATA) return damaged(s, e, what);
+    if (vfs_look(s->db).suspect) s->suspect = 1;
 
     switch (rc & 0xff) {
     case SQLITE_FULL: c = ERR_FULL; break;
@@ -98,19 +113,56 @@ enum code db_int(struct store *s, const char *sql, int64_t *out, struct err *e)
     return rc;
 }
 
+enum code db_attach(struct store *s, const char *name, struct err *e)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
+    enum code rc = vfs_register(e);
+
+    if (rc) return rc;
+    if (sqlite3_open_v2(name, &s->db, flags, VFS_NAME)) return db_error(s, e, "open");
+    sqlite3_extended_result_codes(s->db, 1);
+    if ((rc = functions_add(s, e))) return rc;
+    return db_run(s, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF", "settings", e);
+}
+
+enum code db_check(struct store *s, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    const char *said = NULL;
+    enum code rc = OK;
+
+    if (sqlite3_prepare_v2(s->db, "PRAGMA integrity_check(1)", -1, &st, NULL) ||
+        sqlite3_step(st) != SQLITE_ROW)
+        rc = db_error(s, e, "check");
+    else if (strcmp(said = (const char *)sqlite3_column_text(st, 0), "ok") != 0)
+        rc = err_set(e, ERR_CORRUPT, "%s: %s", s->path, said);
+    sqlite3_finalize(st);
+    return rc;
+}
+
+/* What a process that was killed left in the log may be in memory only: it is written anew before anything is built on it. */
+static enum code renew(struct store *s, struct err *e)
+{
+    enum code rc = vfs_renew_log(s->path, e);
+
+    if (!rc) s->suspect = 0;
+    return s->suspect ? OK : rc; /* cut to what is certain: good enough to be read */
+}
+
 enum code db_connect(struct store *s, struct err *e)
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
     enum code rc;
 
-    if ((rc = refuse_network(s->path, e))) return rc;
-    if (sqlite3_open_v2(s->path, &s->db, flags, NULL)) return db_error(s, e, "open");
+    if ((rc = refuse_network(s->path, e)) || (rc = vfs_register(e)) || (rc = renew(s, e)))
+        return rc;
+    if (sqlite3_open_v2(s->path, &s->db, flags, VFS_NAME)) return db_error(s, e, "open");
     sqlite3_extended_result_codes(s->db, 1);
     sqlite3_busy_timeout(s->db, 5000);
     if ((rc = functions_add(s, e))) return rc;
     return db_run(s,
                   "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-                  " PRAGMA trusted_schema = OFF",
+                  " PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON",
                   "settings", e);
 }
 
@@ -131,15 +183,28 @@ enum code db_prepare(struct store *s, struct err *e)
     return OK;
 }
 
+void db_close(struct store *s)
+{
+    for (int i = 0; i < SQL_COUNT; i++) {
+        sqlite3_finalize(s->statement[i]);
+        s->statement[i] = NULL;
+    }
+    if (s->db && s->suspect) sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_close(s->db);
+    s->db = NULL;
+}
+
 /* ---- one statement ---- */
 
 struct query query_begin(struct store *s, enum sql sql, const char *what, struct err *e)
 {
     struct query q = {.store = s, .err = e, .what = what};
 
+    if (!s->db) q.code = err_set(e, ERR_IO, "%s: %s: it is not open", s->path, what);
     /* Most are prepared already; a rung may ask for one before. */
-    if (!s->statement[sql] && sqlite3_prepare_v3(s->db, texts[sql], -1, SQLITE_PREPARE_PERSISTENT,
-                                                 &s->statement[sql], NULL))
+    else if (!s->statement[sql] &&
+             sqlite3_prepare_v3(s->db, texts[sql], -1, SQLITE_PREPARE_PERSISTENT,
+                                &s->statement[sql], NULL))
         q.code = db_error(s, e, what);
     q.statement = s->statement[sql];
     return q;
@@ -275,8 +340,8 @@ void query_copy_hashes(struct query *q, struct arena *a, struct hashes *out)
 
 enum code query_end(struct query *q)
 {
+    if (q->statement) sqlite3_clear_bindings(q->statement);
     sqlite3_reset(q->statement);
-    sqlite3_clear_bindings(q->statement);
     return q->code;
 }
 

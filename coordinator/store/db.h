@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "coordinator/store/sql.h"
 #include "coordinator/store/store.h"
+#include "coordinator/store/vfs.h"
 
 #include <sqlite3.h>
 
@@ -20,20 +21,31 @@ struct store {
     sqlite3 *db;
     sqlite3_stmt *statement[SQL_COUNT];
     char *path;                       /* owned, for errors */
-    int wal_pages;
     struct intern *intern;            /* owned */
+    int wal_pages, tidy_pages;        /* in the log; when store_tidy moves them */
+    int suspect;                      /* a sync failed: nothing is promised until the log was written anew (vfs.h) */
 };
 
-/* The one translator of SQLite's errors. Returns the code; never OK. */
-enum code db_error(const struct store *s, struct err *e, const char *what);
+/* The one translator of SQLite's errors. Returns the code; never OK. Notes when the store has become suspect. */
+enum code db_error(struct store *s, struct err *e, const char *what);
 
-/* Opens and sets the pragmas; then, when the schema is right (migrate.h), prepares. On error the caller closes. */
+/* Opens and sets the pragmas; then, when the schema is right (migrate.h), prepares. On error the caller closes. db_close
+ * leaves the log as it is when the store is suspect; it may be opened again. */
 enum code db_connect(struct store *s, struct err *e);
 enum code db_prepare(struct store *s, struct err *e);
+void db_close(struct store *s);
+
+/* For a file in the making, which is thrown away when anything fails: no journal, no syncs. name: of s->path, as SQLite wants it. */
+enum code db_attach(struct store *s, const char *name, struct err *e);
+/* ERR_CORRUPT: the first thing that does not fit. Reads all pages. */
+enum code db_check(struct store *s, struct err *e);
 
 /* SQL that is no statement of sql.h: any number of them without a result; the integer of one. */
 enum code db_run(struct store *s, const char *sql, const char *what, struct err *e);
 enum code db_int(struct store *s, const char *sql, int64_t *out, struct err *e);
+
+/* Opens a store again that is suspect or could not be opened. OK, and still suspect: it can be read, not written. */
+enum code store_ready(struct store *s, struct err *e);
 
 /* One use of a statement: bind in order, then run or read rows, then end. Sticky. */
 struct query {

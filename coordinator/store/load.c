@@ -244,8 +244,9 @@ enum code store_load(struct store *s, struct core *c, int64_t now_ms, struct err
 {
     struct arena a = {0};
     struct ids ids = {0};
-    enum code rc = load_clock(s, c, e);
+    enum code rc = store_ready(s, e);
 
+    if (!rc) rc = load_clock(s, c, e);
     if (!rc) rc = load_users(s, c, &a, e);
     if (!rc) rc = load_drains(s, c, e);
     if (!rc) rc = load_lineages(s, c, &a, e);

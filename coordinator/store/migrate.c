@@ -1,10 +1,14 @@
 /* migrate.c - making a database, climbing to the newest version, going down again. */
 #include "coordinator/store/migrate.h"
 #include "coordinator/store/copy.h"
+#include "coordinator/store/intern.h"
+
+#include "base/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { APPLICATION_ID = 0x456e6772 }; /* "Engr" */
 
@@ -101,15 +105,52 @@ static enum code end_transaction(struct store *s, enum code rc, const char *what
 
 static enum code make_newest(struct store *s, const struct ladder *l, struct err *e)
 {
-    enum code rc = db_run(s, "BEGIN EXCLUSIVE", "make the schema", e);
+    enum code rc = l->newest >= VFS_SUMS_FROM ? vfs_begin_sums(s->db, e) : OK;
 
-    if (rc) return rc;
+    if (rc || (rc = db_run(s, "BEGIN EXCLUSIVE", "make the schema", e))) return rc;
     rc = run_embedded(s, l->schema, "make the schema", e);
     if (!rc) rc = set_version(s, l->newest, e);
     return end_transaction(s, rc, "make the schema", e);
 }
 
-/* ---- one rung ---- */
+/* ---- rungs, in a file beside the database ---- */
+
+static enum code take_rung(struct store *s, struct sql_text sql, int to, struct err *e)
+{
+    char what[64];
+    enum code rc;
+
+    snprintf(what, sizeof what, "change the schema to version %d", to);
+    if ((rc = db_run(s, "BEGIN EXCLUSIVE", what, e))) return rc;
+    rc = run_embedded(s, sql, what, e);
+    if (!rc) rc = set_version(s, to, e);
+    return end_transaction(s, rc, what, e);
+}
+
+static enum code refuse_used(struct store *s, const struct rung *r, int version, struct err *e)
+{
+    char used[256];
+    int rows;
+    enum code rc = first_text(s, r->uses, used, sizeof used, &rows, e);
+
+    if (rc || rows == 0) return rc;
+    return err_set(e, ERR_INPUT, "schema version %d does not know this: %s%s", version - 1, used,
+                   rows > 1 ? ", and more" : "");
+}
+
+static enum code take_rungs(struct store *s, const struct ladder *l, int from, int to,
+                            struct err *e)
+{
+    enum code rc = OK;
+
+    for (int v = from + 1; v <= to && !rc; v++)
+        rc = take_rung(s, l->rungs[v - l->oldest - 1].up, v, e);
+    for (int v = from; v > to && !rc; v--) {
+        const struct rung *r = &l->rungs[v - l->oldest - 1];
+        if (!(rc = refuse_used(s, r, v, e))) rc = take_rung(s, r->down, v - 1, e);
+    }
+    return rc;
+}
 
 static enum code check_keys(struct store *s, struct err *e)
 {
@@ -119,47 +160,83 @@ static enum code check_keys(struct store *s, struct err *e)
         first_text(s, text_of("PRAGMA foreign_key_check"), table, sizeof table, &rows, e);
 
     if (!rc && rows)
-        rc =
-            err_set(e, ERR_CORRUPT, "%s: %d rows of %s and others refer to rows that are not there",
-                    s->path, rows, table);
+        rc = err_set(e, ERR_CORRUPT, "%d rows of %s and others refer to rows that are not there",
+                     rows, table);
     return rc;
 }
 
-static enum code take_rung(struct store *s, struct sql_text sql, int to, struct err *e)
+/* The contents of the old file into the new one, which is empty. `name` is that of the new one with sums. */
+static enum code copy_contents(struct store *s, const char *name, struct err *e)
 {
-    char what[64];
-    enum code rc, on;
+    char *sql = sqlite3_mprintf("VACUUM INTO %Q", name);
+    enum code rc = sql ? vfs_make_room(s->db, e) : err_set(e, ERR_NOMEM, "out of memory");
 
-    snprintf(what, sizeof what, "change the schema to version %d", to);
-    if ((rc = db_run(s, "PRAGMA foreign_keys = OFF; BEGIN EXCLUSIVE", what, e))) return rc;
-    rc = run_embedded(s, sql, what, e);
-    if (!rc) rc = set_version(s, to, e);
-    if (!rc) rc = check_keys(s, e);
-    rc = end_transaction(s, rc, what, e);
-    on = db_run(s, "PRAGMA foreign_keys = ON", what, rc ? NULL : e);
-    return rc ? rc : on;
+    if (!rc) rc = db_run(s, sql, "copy before the schema changes", e);
+    sqlite3_free(sql);
+    return rc;
 }
 
-static enum code copy_beside(struct store *s, int version, struct err *e)
+static enum code fill(struct store *s, struct store *new, const struct ladder *l, int from, int to,
+                      struct err *e)
+{
+    char *name = vfs_name_with_sums(new->path);
+    enum code rc = name ? copy_contents(s, name, e) : err_set(e, ERR_NOMEM, "out of memory");
+
+    if (!rc) rc = db_attach(new, to >= VFS_SUMS_FROM ? name : new->path, e);
+    if (!rc) rc = take_rungs(new, l, from, to, e);
+    if (!rc) rc = check_keys(new, e);
+    if (!rc) rc = db_check(new, e);
+    free(name);
+    return rc;
+}
+
+/* The old file gets a second name, which stays. */
+static enum code keep_old(struct store *s, int version, struct err *e)
 {
     size_t room = strlen(s->path) + 32;
     char *to = mem_alloc(room, 1);
-    enum code rc;
+    enum code rc = OK;
 
     if (!to) return err_set(e, ERR_NOMEM, "out of memory");
     snprintf(to, room, "%s.version-%d", s->path, version);
-    if ((rc = copy_database(s->db, to, e))) err_context(e, "copy before the schema changes");
+    unlink(to);
+    /* Some file systems know no second names. */
+    if (link(s->path, to) && (rc = copy_database(s->db, to, e)))
+        err_context(e, "copy before the schema changes");
     free(to);
     return rc;
 }
 
-static enum code climb(struct store *s, const struct ladder *l, int from, struct err *e)
+/* The log goes: what it holds must not be taken for the new file's. */
+static enum code leave_log(struct store *s, struct err *e)
 {
-    enum code rc = copy_beside(s, from, e);
+    char mode[16];
+    int rows;
+    enum code rc =
+        first_text(s, text_of("PRAGMA journal_mode = DELETE"), mode, sizeof mode, &rows, e);
 
-    for (int v = from + 1; v <= l->newest && !rc; v++)
-        rc = take_rung(s, l->rungs[v - l->oldest - 1].up, v, e);
+    if (!rc && strcmp(mode, "delete") != 0)
+        rc = err_set(e, ERR_ENVIRONMENT, "%s is in use by another program", s->path);
     return rc;
+}
+
+static enum code rebuild(struct store *s, const struct ladder *l, int from, int to, struct err *e)
+{
+    struct store new = {.intern = s->intern}; /* lent, and forgets on the way */
+    struct file_new f;
+    enum code rc = leave_log(s, e);
+
+    if (rc || (rc = file_begin(&f, s->path, e))) return rc;
+    new.path = f.temporary; /* lent */
+    if ((rc = fill(s, &new, l, from, to, e))) err_context(e, "%s", s->path);
+    db_close(&new);
+    intern_forget(s->intern);
+    if (!rc && !(rc = keep_old(s, from, e))) {
+        db_close(s);
+        rc = file_commit(&f, s->path, e);
+    }
+    file_abandon(&f);
+    return rc || s->db ? rc : db_connect(s, e);
 }
 
 /* ---- opening ---- */
@@ -208,22 +285,16 @@ enum code migrate_open(struct store *s, const struct ladder *l, struct err *e)
         return err_set(e, ERR_ENVIRONMENT,
                        "%s has schema version %d; this program knows %d and newer", s->path,
                        version, l->oldest);
-    return version < l->newest ? climb(s, l, version, e) : OK;
+    if (version < l->newest) return rebuild(s, l, version, l->newest, e);
+    if (version >= VFS_SUMS_FROM && !vfs_look(s->db).has_sums)
+        return err_set(e, ERR_CORRUPT,
+                       "%s is damaged: its first page says that the pages carry no checksums: "
+                       "`engram fsck` says more",
+                       s->path);
+    return OK;
 }
 
 /* ---- going down ---- */
-
-static enum code refuse_used(struct store *s, const struct rung *r, int version, struct err *e)
-{
-    char used[256];
-    int rows;
-    enum code rc = first_text(s, r->uses, used, sizeof used, &rows, e);
-
-    if (rc || rows == 0) return rc;
-    return err_set(e, ERR_INPUT,
-                   "%s cannot go down to schema version %d, which does not know this: %s%s",
-                   s->path, version - 1, used, rows > 1 ? ", and more" : "");
-}
 
 enum code migrate_down(struct store *s, const struct ladder *l, int version, struct err *e)
 {
@@ -235,10 +306,5 @@ enum code migrate_down(struct store *s, const struct ladder *l, int version, str
     if (version < l->oldest || version >= now)
         return err_set(e, ERR_USAGE, "%s has schema version %d: it can go down to %d, not to %d",
                        s->path, now, l->oldest, version);
-    if ((rc = copy_beside(s, now, e))) return rc;
-    for (; now > version && !rc; now--) {
-        const struct rung *r = &l->rungs[now - l->oldest - 1];
-        if (!(rc = refuse_used(s, r, now, e))) rc = take_rung(s, r->down, now - 1, e);
-    }
-    return rc;
+    return rebuild(s, l, now, version, e);
 }

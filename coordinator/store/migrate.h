@@ -12,12 +12,14 @@
  * and its line stands in migrate.c. schema.sql makes the newest version from nothing; a test holds the two ways against each
  * other. The first rung leads to 2; version 1 is the oldest that is known.
  *
- * Each rung is one transaction: a kill leaves the version before or the one after. Foreign keys are off inside (tables may be
- * made anew under their names) and checked as a whole before the commit. Before the first rung the database is copied, checked,
- * to "<database>.version-<v>" beside it; the copy stays. Each version and the program that made it stands in the table
- * `versions`, which belongs to the ladder and to no rung, so that any program can say who wrote a database it does not know.
+ * Nothing is done to the database itself. Its contents are written to a new file beside it, with room for sums in the pages (vfs.h:
+ * version 2 and later have them); the rungs are taken there, the result is checked as a whole, the old file stays under the name
+ * "<database>.version-<v>", and the new one gets the name of the old: a kill at any instant leaves one or the other. Inside a
+ * rung foreign keys are off (tables may be made anew under their names). Each version and the program that made it stands in
+ * the table `versions`, which belongs to the ladder and to no rung, so that any program can say who wrote a database it
+ * does not know.
  *
- * For the files of store/ and for tests. One connection, nobody else at the database. Costs one copy and one pass per rung.
+ * For the files of store/ and for tests. One connection, nobody else at the database. Costs a copy, and a pass to check it.
  */
 #ifndef COORDINATOR_STORE_MIGRATE_H
 #define COORDINATOR_STORE_MIGRATE_H
@@ -36,10 +38,10 @@ struct ladder {
 const struct ladder *migrate_ladder(void);        /* the one of this program */
 
 /* ERR_CORRUPT: not a database of ours. ERR_ENVIRONMENT: a version this program does not know; the line says who wrote it and
- * how to go back. Any error: the version on the disk is one of the two that the failed rung joins. */
+ * how to go back. After any error the database is as it was. */
 enum code migrate_open(struct store *s, const struct ladder *l, struct err *e);
 
-/* Rung by rung to `version`. ERR_INPUT: something newer is used; the line names it. That rung is not taken. */
+/* Down to `version`. ERR_INPUT: something newer is used; the line names it. */
 enum code migrate_down(struct store *s, const struct ladder *l, int version, struct err *e);
 
 #endif

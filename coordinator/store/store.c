@@ -21,8 +21,9 @@ static enum code connect(struct store **out, const char *path, struct err *e)
     enum code rc;
 
     *out = NULL;
-    if (s) s->path = strdup(path);
-    if (s) s->intern = intern_make();
+    if (s)
+        *s =
+            (struct store){.path = strdup(path), .intern = intern_make(), .tidy_pages = TIDY_PAGES};
     if (!s || !s->path || !s->intern) {
         if (s) intern_free(s->intern);
         if (s) free(s->path);
@@ -44,12 +45,37 @@ enum code store_open(struct store **out, const char *path, struct err *e)
 
     *out = NULL;
     if (rc) return rc;
-    if ((rc = migrate_open(s, migrate_ladder(), e)) || (rc = db_prepare(s, e))) {
+    /* SQLite syncs the folder of a new log, but does not look whether that went well. */
+    if ((rc = migrate_open(s, migrate_ladder(), e)) || (rc = db_prepare(s, e)) ||
+        (rc = file_sync_name(path, e))) {
         store_close(s);
         return rc;
     }
     *out = s;
     return OK;
+}
+
+/* A sync failed: what came after the last good one may be in memory only. It was promised to nobody and is cut off; what came
+ * before is read from the file again. */
+static enum code open_again(struct store *s, struct err *e)
+{
+    struct vfs_state v = vfs_look(s->db);
+    int was_open = s->db != NULL;
+    enum code rc;
+
+    db_close(s);
+    intern_forget(s->intern);
+    if ((was_open && (rc = vfs_cut_log(s->path, v.log_good, e))) || (rc = db_connect(s, e)) ||
+        (rc = db_prepare(s, e))) {
+        db_close(s);
+        return rc;
+    }
+    return OK;
+}
+
+enum code store_ready(struct store *s, struct err *e)
+{
+    return s->db && !s->suspect ? OK : open_again(s, e);
 }
 
 enum code store_downgrade(const char *path, int version, struct err *e)
@@ -67,8 +93,7 @@ enum code store_downgrade(const char *path, int version, struct err *e)
 void store_close(struct store *s)
 {
     if (!s) return;
-    for (int i = 0; i < SQL_COUNT; i++) sqlite3_finalize(s->statement[i]);
-    sqlite3_close(s->db);
+    db_close(s);
     intern_free(s->intern);
     free(s->path);
     free(s);
@@ -87,7 +112,7 @@ enum code store_probe(struct store *s, struct err *e)
 
 void store_tidy(struct store *s)
 {
-    if (s->wal_pages < TIDY_PAGES) return;
+    if (!s->db || s->wal_pages < s->tidy_pages) return;
     /* May fail (disk full): the log is as durable as the database, and the next time tries again. */
     sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     s->wal_pages = 0;
@@ -101,13 +126,22 @@ static enum code run(struct store *s, enum sql sql, struct err *e)
     return query_run(&q);
 }
 
+/* While a sync has failed and could not be made good nothing is promised; reading goes on. */
+static enum code may_write(struct store *s, struct err *e)
+{
+    if (s->db && !s->suspect) return OK;
+    return err_set(e, ERR_IO,
+                   "%s: the disk refused a sync: nothing is kept until it takes one again",
+                   s->path);
+}
+
 enum code store_apply(struct store *s, const struct core_actions *a, struct err *e)
 {
     struct arena arena = {0};
     enum code rc;
 
     if (a->n_puts == 0) return OK;
-    if ((rc = run(s, SQL_BEGIN, e))) return rc;
+    if ((rc = may_write(s, e)) || (rc = run(s, SQL_BEGIN, e))) return rc;
     for (size_t i = 0; i < a->n_puts && !rc; i++) rc = put_one(s, &a->puts[i], &arena, e);
     if (!rc) rc = intern_flush(s, e);
     if (!rc) rc = run(s, SQL_COMMIT, e);

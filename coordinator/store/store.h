@@ -31,6 +31,8 @@ enum code store_downgrade(const char *path, int version, struct err *e);
 
 /* Fills an empty core and restarts it (core_restart). */
 enum code store_load(struct store *s, struct core *c, int64_t now_ms, struct err *e);
+/* After an error of the disk everything is refused until store_load was called. After a failed sync that opens the file anew, without
+ * what was not acknowledged; while the disk goes on refusing syncs the store can be read, and this says ERR_IO. */
 enum code store_apply(struct store *s, const struct core_actions *a, struct err *e);
 
 /* Can anything be written? Writes a number that is there already. One fsync. */

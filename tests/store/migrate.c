@@ -1,6 +1,7 @@
 /* The ladder: an old database climbs with everything in it, each rung is whole or not taken, a newer one is refused by name, and
  * the way down is open where nothing newer is used. */
 #include "tests/store/support/office.h"
+#include "coordinator/store/intern.h"
 #include "coordinator/store/migrate.h"
 #include "base/file.h"
 #include "tests/tap.h"
@@ -22,7 +23,10 @@ static void sql(const char *file, const char *text)
     sqlite3 *db;
     char *why = NULL;
 
-    if (sqlite3_open(file, &db) || sqlite3_exec(db, text, NULL, NULL, &why)) note("%s", why);
+    vfs_register(&e);
+    if (sqlite3_open_v2(file, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, VFS_NAME) ||
+        sqlite3_exec(db, text, NULL, NULL, &why))
+        note("%s", why);
     sqlite3_free(why);
     sqlite3_close(db);
 }
@@ -83,28 +87,39 @@ static struct ladder ladder(int newest)
 
 static enum code climb(const struct ladder *l)
 {
-    struct store s = {.path = path};
+    struct store s = {.path = path, .intern = intern_make()};
     enum code rc = db_connect(&s, &e);
 
     if (!rc) rc = migrate_open(&s, l, &e);
-    sqlite3_close(s.db);
+    db_close(&s);
+    intern_free(s.intern);
     return rc;
 }
 
 static enum code descend(const struct ladder *l, int to)
 {
-    struct store s = {.path = path};
+    struct store s = {.path = path, .intern = intern_make()};
     enum code rc = db_connect(&s, &e);
 
     if (!rc) rc = migrate_down(&s, l, to, &e);
-    sqlite3_close(s.db);
+    db_close(&s);
+    intern_free(s.intern);
     return rc;
+}
+
+/* Bytes that each page leaves free. */
+static int reserved(const char *file)
+{
+    struct bytes b = {0};
+    int n = file_read(file, 1 << 24, &b, &e) ? -1 : b.data[20];
+    free(b.data);
+    return n;
 }
 
 static void up_and_down(void)
 {
     struct ladder one = ladder(1), two = ladder(2), three = ladder(3);
-    char copy[600], before[65536];
+    static char copy[600], before[65536];
 
     make_version_1("ladder");
     snprintf(before, sizeof before, "%s",
@@ -122,6 +137,8 @@ static void up_and_down(void)
     is_str(value(copy, "PRAGMA user_version"), "1", "the old one lies beside it");
     is_str(value(copy, "PRAGMA integrity_check"), "ok", "whole");
     is_str(value(copy, "SELECT count(*) FROM jobs"), "5", "with its jobs");
+    is_int(reserved(copy), 0, "an old one has no checksums in its pages");
+    is_int(reserved(path), 8, "a new one has");
 
     is_code(climb(&two), ERR_ENVIRONMENT, NULL, "a program that knows less refuses it: %s", e.text);
     ok(strstr(e.text, "written by engram " ENGRAM_VERSION) && strstr(e.text, "downgrade 2"),
@@ -131,11 +148,12 @@ static void up_and_down(void)
     is_code(descend(&three, 0), ERR_USAGE, NULL, "nor below the oldest");
     sql(path, "UPDATE jobs SET colour = 'red' WHERE id = 3");
     is_code(descend(&three, 1), ERR_INPUT, NULL, "what is used cannot go: %s", e.text);
-    ok(strstr(e.text, "the colour of job 3") != NULL, "and is named");
-    is_str(value(path, "PRAGMA user_version"), "2", "the rungs above it are taken");
+    ok(strstr(e.text, "the colour of job 3") != NULL, "it is named");
+    is_str(value(path, "PRAGMA user_version"), "3", "and nothing is changed");
     sql(path, "UPDATE jobs SET colour = 'grey'");
     is_code(descend(&three, 1), OK, &e, "what is not used goes down");
     is_str(value(path, "PRAGMA user_version"), "1", "to the version that was asked for");
+    sql(path, "UPDATE jobs SET token = 'x' WHERE id = 1");
     is_str(value(path, "SELECT group_concat(sql) FROM sqlite_schema WHERE name = 'jobs'"), before,
            "the schema is that of the first day");
     is_code(climb(&three), OK, &e, "and up again");
@@ -149,12 +167,28 @@ static void failures(void)
 
     make_version_1("broken");
     is_code(climb(&four), ERR_INTERNAL, NULL, "a rung that fails is said: %s", e.text);
-    is_str(value(path, "PRAGMA user_version"), "3", "the rungs below it are taken");
-    ok(atoi(value(path, "SELECT count(*) FROM events")) > 0, "nothing of it is there");
+    is_str(value(path, "PRAGMA user_version"), "1", "those below it are not taken either");
+    ok(atoi(value(path, "SELECT count(*) FROM events")) > 0, "nothing is changed");
     is_code(climb(&broken), ERR_INTERNAL, NULL, "it fails again");
     is_code(climb(&orphans), ERR_CORRUPT, NULL,
             "a rung that leaves rows behind without their parents is not taken: %s", e.text);
     is_str(value(path, "SELECT count(*) FROM jobs"), "5", "and takes nothing with it");
+}
+
+/* Somebody reads it: it cannot be taken away under them. */
+static void in_use(void)
+{
+    struct ladder two = ladder(2);
+    sqlite3 *db;
+
+    make_version_1("used");
+    sqlite3_open(path, &db);
+    sqlite3_exec(db, "PRAGMA journal_mode = WAL; BEGIN; SELECT count(*) FROM jobs", NULL, NULL,
+                 NULL);
+    ok(climb(&two) != OK, "a database that another program reads is left alone: %s", e.text);
+    sqlite3_close(db);
+    is_str(value(path, "PRAGMA user_version"), "1", "as it was");
+    is_code(climb(&two), OK, &e, "until it has gone");
 }
 
 static void full_disk(void)
@@ -219,6 +253,7 @@ int main(void)
 {
     up_and_down();
     failures();
+    in_use();
     full_disk();
     ours();
     return done_testing();

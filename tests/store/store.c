@@ -1,5 +1,6 @@
 /* What the store keeps is what was put, what does not fit is refused, and a disk that is full changes nothing. */
 #include "tests/store/support/office.h"
+#include "coordinator/store/vfs.h"
 #include "tests/tap.h"
 
 #include <signal.h>
@@ -102,7 +103,9 @@ static void shared_prior(void)
 static int sql(const char *text)
 {
     sqlite3 *db;
-    int rc = sqlite3_open(path, &db);
+    int rc = vfs_register(&e)
+                 ? SQLITE_ERROR
+                 : sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, VFS_NAME);
     if (!rc) rc = sqlite3_exec(db, text, NULL, NULL, NULL);
     sqlite3_close(db);
     return rc;
