@@ -1,0 +1,83 @@
+/* How many jobs and stages a second the coordinator takes, durably, beside what disk and sockets do without it.
+ *
+ *     build/plain/bench/coordinator/throughput [FOLDER [SECONDS [MILLION]]]
+ *
+ * FOLDER: where the home is made, on the disk that is meant (default: the current one); SECONDS per row (default 5);
+ * MILLION: how many jobs wait in the last rows (default 1000000). Bars: docs/speed.md.
+ */
+#include "bench/coordinator/support/ceilings.h"
+#include "bench/coordinator/support/work.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void row(const char *what, double rate, const char *against, double ceiling, double bar)
+{
+    printf("%-44s %10.0f/s  %6.2f of %s (%.0f/s), bar %.2f: %s\n", what, rate, rate / ceiling,
+           against, ceiling, bar, rate >= bar * ceiling ? "met" : "MISSED");
+    fflush(stdout);
+}
+
+static double stages(struct office *o, struct backlog *b, int n, long level, double seconds)
+{
+    struct groups g;
+    double rate;
+
+    if (level > b->level) backlog_add(b, level - b->level);
+    groups_open(&g, o, n);
+    groups_run(&g, b, level, 1.0);
+    rate = groups_run(&g, b, level, seconds);
+    groups_close(&g);
+    return rate;
+}
+
+int main(int argc, char **argv)
+{
+    char where[PATH_MAX], folder[150], home[200], command[260];
+    double seconds = argc > 2 ? atof(argv[2]) : 5.0;
+    long million = argc > 3 ? atol(argv[3]) : 1000000;
+    struct office o;
+    struct backlog b;
+
+    if (!realpath(argc > 1 ? argv[1] : ".", where)) die("%s: no such folder", argv[1]);
+    snprintf(folder, sizeof folder, "%.80s/bench-coordinator-%d", where, getpid());
+    snprintf(home, sizeof home, "%s/home", folder);
+    if (mkdir(folder, 0700)) die("%s: cannot be made", folder);
+    double syncs = ceiling_syncs(folder, seconds / 2);
+    double fan1 = ceiling_fan(folder, 64, 1, seconds), fan4 = ceiling_fan(folder, 64, 4, seconds);
+    printf(
+        "disk: %.0f fdatasync/s; bare fan of 64 peers, ipc: %.0f units/s at depth 1, %.0f at 4\n",
+        syncs, fan1, fan4);
+    office_start(&o, home);
+    backlog_open(&b, &o, 64);
+    long n = 50000;
+    row("submissions, 1000 in a message", (double)n / backlog_add(&b, n), "50,000", 50000, 1.0);
+    n = (long)(syncs * seconds);
+    row("submissions, one by one, 64 clients", (double)n / backlog_add_singly(&b, n), "fdatasync",
+        syncs, 3.0);
+    double few = stages(&o, &b, 64, 20000, seconds);
+    row("no-op stages, 64 groups", few, "the fan, depth 1", fan1, 0.4);
+    row("no-op stages, 256 groups", stages(&o, &b, 256, 20000, seconds), "the fan, depth 4", fan4,
+        0.3);
+    double thousand = stages(&o, &b, 64, 1000, seconds);
+    printf("no-op stages, 64 groups, kept at 1000 queued  %10.0f/s\n", thousand);
+    size_t before = office_resident(&o);
+    long room = million - b.level;
+    double took = backlog_add(&b, room);
+    printf("%ld jobs more in %.1f s (%.0f/s), %.0f bytes of memory each\n", room, took,
+           (double)room / took, (double)(office_resident(&o) - before) / (double)room);
+    row("the same with a million queued", stages(&o, &b, 64, million, seconds), "with a thousand",
+        thousand, 0.95);
+    backlog_close(&b);
+    office_stop(&o, SIGKILL);
+    double again = office_start(&o, home);
+    printf("killed and answering again: %.2f s with %ld jobs\n", again, b.level);
+    office_stop(&o, SIGKILL);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command) != 0;
+}
