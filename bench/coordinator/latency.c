@@ -168,7 +168,7 @@ static void questions(struct backlog *b, uint64_t last, double seconds)
 
 int main(int argc, char **argv)
 {
-    char folder[PATH_MAX], home[PATH_MAX], command[PATH_MAX + 20];
+    char folder[PATH_MAX], home[160], command[400];
     double seconds = argc > 2 ? atof(argv[2]) : 10.0;
     long queued = argc > 3 ? atol(argv[3]) : 1000000;
     struct office o;
