@@ -57,7 +57,7 @@ int main(int argc, char **argv)
     backlog_open(&b, &o, 64);
     long n = 50000;
     row("submissions, 1000 in a message", (double)n / backlog_add(&b, n), "50,000", 50000, 1.0);
-    n = (long)(syncs * seconds);
+    n = syncs * seconds < 100000 ? (long)(syncs * seconds) : 100000;
     row("submissions, one by one, 64 clients", (double)n / backlog_add_singly(&b, n), "fdatasync",
         syncs, 3.0);
     double few = stages(&o, &b, 64, 20000, seconds);
