@@ -82,9 +82,9 @@ LIBS_pipeline += -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcublasLt -
 endif
 LIBS_pipeline += -lunistring
 
-# Files that a room carries inside: schema and pages become symbols _binary_<path with underscores>_start and _end.
-EMBEDDED := $(filter coordinator/%.sql $(filter-out %.c %.h,$(filter coordinator/web/%,$(TREE))),$(TREE))
-room_sources = $(filter-out %/main.c $(LEFT_OUT),$(filter $1/%.c $1/%.cu,$(TREE)) $(filter $1/%,$(EMBEDDED)))
+# Files that a room carries inside: schema, pages and Slurm's script become symbols _binary_<path with underscores>_start and _end.
+EMBEDDED := $(filter coordinator/%.sql $(filter-out %.c %.h,$(filter coordinator/web/%,$(TREE))),$(TREE)) slurm/engram-worker.sbatch
+room_sources = $(filter-out %/main.c $(LEFT_OUT),$(filter $1/%.c $1/%.cu,$(TREE)) $(filter $1/% $(if $(filter coordinator,$1),slurm/%),$(EMBEDDED)))
 object = $(patsubst %,$(B)/obj/%.o,$(basename $(filter %.c,$1)) $(filter-out %.c,$1))
 with_known = $(filter $1 $(foreach r,$1,$(KNOWS_$r)),$(ROOMS))
 archives = $(foreach r,$(call with_known,$1),$(if $(call room_sources,$r),$(B)/lib$r.a))
@@ -183,7 +183,7 @@ run_tests = ENGRAM_BIN=$(abspath $(BIN)) CC='$(CC)' ENGRAM_HEADER_FLAGS='$(PKG_C
 
 # ---- goals -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all test test-all crash-points fuzz fuzz-programs simulate demo bench parity lint lint-quick fmt info help install deps clean FORCE
+.PHONY: all test test-all crash-points fuzz fuzz-programs simulate cluster-test demo bench parity lint lint-quick fmt info help install deps clean FORCE
 all: $(PROGRAMS) ## programs: build/engram, engram-coordinator, engram-door, engram-worker
 
 test: $(if $(filter %.sh,$(TESTS)),$(PROGRAMS)) $(call test_programs,$(TESTS)) ## all quick tests; T="tests/parity tests/cli" picks by prefix
@@ -197,9 +197,9 @@ fuzz: ## libFuzzer on every target of tests/fuzz, FUZZ_SECONDS each (clang, libc
 	@JOBS=$(JOBS) tests/fuzz/run $(BUILD)/fuzz $(or $(FUZZ_SECONDS),60) $(FUZZED)
 FUZZED = $(filter $(T:%=%%),$(filter tests/fuzz/%,$(OWN_C)))
 fuzz-programs: $(call test_programs,$(FUZZED))
-
 crash-points: $(B)/tests/store/points/points ; @POINTS=all $< ## the store broken at each of its calls, in each way (minutes)
 simulate: $(B)/tests/core/simulate ; @$< $(SEED) $(EVENTS) ## the coordinator in a simulated world: SEED=n EVENTS=m
+cluster-test: all ; @$(subst JOBS=$(JOBS),JOBS=1,$(call run_tests,$(filter tests/slurm/%,$(SCRIPTS)))) ## worker groups through a real Slurm with 4 nodes on this host
 demo: all ## Storybook end to end
 	@ENGRAM_BIN=$(abspath $(BIN)) examples/storybook/demo.sh
 

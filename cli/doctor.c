@@ -59,6 +59,22 @@ static int on_path(const char *program, char *out, size_t bytes)
     return 0;
 }
 
+/* `engram up --slurm` needs all three; half an installation is worth a word. */
+static void slurm(struct examination *x)
+{
+    static const char *const names[] = {"sbatch", "squeue", "scancel"};
+    char path[PATH_MAX], missing[64] = "";
+    for (size_t i = 0; i < 3; i++)
+        if (!on_path(names[i], path, sizeof path))
+            snprintf(missing + strlen(missing), sizeof missing - strlen(missing), " %s", names[i]);
+    if (!*missing)
+        finding(x, HEALTHY, "slurm", "sbatch, squeue and scancel are there; see slurm/README.md");
+    else if (on_path("sbatch", path, sizeof path))
+        finding(x, WARNING, "slurm", "%s, but not%s: engram up --slurm needs all three", path,
+                missing);
+    else finding(x, HEALTHY, "slurm", "not found; not needed on one machine");
+}
+
 static void programs(struct examination *x)
 {
     char path[PATH_MAX];
@@ -66,9 +82,7 @@ static void programs(struct examination *x)
     else
         finding(x, WARNING, "mpirun",
                 "not found: worker groups run as one rank; install openmpi-bin for more");
-    if (on_path("sbatch", path, sizeof path))
-        finding(x, HEALTHY, "slurm", "%s; see slurm/README.md", path);
-    else finding(x, HEALTHY, "slurm", "not found; not needed on one machine");
+    slurm(x);
 }
 
 static void home(struct examination *x)

@@ -35,7 +35,8 @@ static void print_option(const struct option_spec *o)
 {
     char left[64];
     if (!o->what) return; /* told beside another one */
-    snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+    snprintf(left, sizeof left, "%s%s%s%s", o->name[1] ? "--" : "-", o->name, o->value ? " " : "",
+             o->value ? o->value : "");
     printf("  %-22s %s\n", left, o->what);
 }
 
@@ -57,7 +58,8 @@ static enum code unknown(const struct verb *v, const struct option_spec *spec, s
     for (size_t i = 0; names && i < N_COMMON; i++) names[n + i] = COMMON[i].name;
     if (names) near = text_nearest(name, names, n + N_COMMON);
     enum code rc =
-        near ? err_set(e, ERR_USAGE, "unknown option --%s; did you mean --%s?", name, near)
+        near ? err_set(e, ERR_USAGE, "unknown option --%s; did you mean %s%s?", name,
+                       near[1] ? "--" : "-", near)
              : err_set(e, ERR_USAGE, "unknown option --%s; see engram %s --help", name, v->name);
     free(names);
     return rc;
@@ -104,7 +106,7 @@ enum code options_read(const struct verb *v, const struct option_spec *spec, siz
             size_t length = eq ? (size_t)(eq - name) : strlen(name);
             const struct option_spec *o = find(spec, n, name, length);
             if (!o) o = find(COMMON, N_COMMON, name, length);
-            if (!o || arg[1] != '-') rc = unknown(v, spec, n, name, e);
+            if (!o || (arg[1] == '-') != (o->name[1] != '\0')) rc = unknown(v, spec, n, name, e);
             else if (o->kind == OPTION_FLAG && eq)
                 rc = err_set(e, ERR_USAGE, "--%s takes no value", o->name);
             else if (o->kind == OPTION_FLAG || eq) rc = put(o, eq ? eq + 1 : NULL, e);

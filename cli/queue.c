@@ -28,6 +28,14 @@ static void print_row(const struct job_row *r)
            *r->line ? "  " : "", r->line);
 }
 
+/* What keeps worker groups from starting, if anything does. */
+static void say_trouble(struct arena *a)
+{
+    struct message ask = {.kind = MSG_ping, .ping = {.client = "engram queue"}}, answer;
+    struct err e;
+    if (!cli_ask(&ask, a, &answer, &e) && *answer.pong.line) cli_say("%s", answer.pong.line);
+}
+
 static int run_queue(int argc, char **argv)
 {
     int all = 0;
@@ -69,6 +77,7 @@ static int run_queue(int argc, char **argv)
     for (size_t i = 0; i < rows->n; i++) print_row(&rows->v[i]);
     if (answer.jobs.total > rows->n)
         cli_say("%zu of %" PRIu64 " shown; --limit N shows more", rows->n, answer.jobs.total);
+    if (rows->n) say_trouble(&a);
     cli_close();
     return 0;
 }

@@ -1,5 +1,6 @@
 /* up.c - `engram up` and `engram down`: a coordinator of this home, and with it a worker group. */
 #include "cli/cli.h"
+#include "cli/up_slurm.h"
 
 #include "base/file.h"
 
@@ -136,11 +137,12 @@ static int run_up(int argc, char **argv)
     const char *web = NULL, *log = NULL;
     int no_workers = 0;
     const char *listen = NULL, *listen_workers = NULL;
-    struct option_spec o[] = {
+    struct up_slurm slurm = {0};
+    struct option_spec o[7 + UP_SLURM_OPTIONS] = {
         {"ranks", OPTION_NUMBER, &ranks, "N", "ranks of a worker group (default 2)"},
         {"groups", OPTION_NUMBER, &groups, "N", "worker groups (default 1)"},
         {"no-workers", OPTION_FLAG, &no_workers, NULL,
-         "start no worker group; one comes from elsewhere (slurm/)"},
+         "start no worker group; they come from elsewhere"},
         {"web", OPTION_TEXT, &web, "PORT",
          "/metrics and /healthz over HTTP, on this machine alone or at ADDRESS:PORT"},
         {"log", OPTION_TEXT, &log, "FORMAT", "logs as plain lines (default) or json"},
@@ -156,20 +158,25 @@ static int run_up(int argc, char **argv)
     char program[PATH_MAX], n_ranks[24], n_groups[24];
     pid_t pid = 0;
     cli.local = 1;
-    enum code rc = options_read(&verb_up, o, sizeof o / sizeof *o, argc, argv, &rest, &e);
+    enum code rc =
+        options_read(&verb_up, o, 7 + up_slurm_options(&slurm, o + 7), argc, argv, &rest, &e);
     if (!rc && rest.n)
         rc = err_set(&e, ERR_USAGE, "engram up takes no \"%s\"; see engram up --help", rest.v[0]);
     if (!rc && (ranks < 1 || ranks > 4096))
         rc = err_set(&e, ERR_USAGE, "--ranks %lld: expected 1 to 4096", (long long)ranks);
     if (!rc && (groups < 1 || groups > 256))
         rc = err_set(&e, ERR_USAGE, "--groups %lld: expected 1 to 256", (long long)groups);
+    if (!rc && slurm.on && (no_workers || groups != 1))
+        rc = err_set(&e, ERR_USAGE, "--slurm starts groups by backlog; %s does not go with it",
+                     no_workers ? "--no-workers" : "--groups (--min-groups and --max-groups do)");
     if (!rc) rc = cli_home(&home, &e);
-    if (!rc) rc = file_make_dirs(home, &e);
+    if (!rc && !slurm.print) rc = file_make_dirs(home, &e);
     if (rc) return cli_fail(&e);
-    if (!ping(&a, &answer, &e)) return say_pong(&answer.pong, "already up");
+    if (!slurm.print && !ping(&a, &answer, &e)) return say_pong(&answer.pong, "already up");
     snprintf(n_ranks, sizeof n_ranks, "%lld", (long long)ranks);
     snprintf(n_groups, sizeof n_groups, "%lld", (long long)groups);
-    const char *words[20] = {program, "--home", home, "--ranks", n_ranks, "--groups", n_groups};
+    const char *words[20 + UP_SLURM_WORDS] = {program, "--home",   home,    "--ranks",
+                                              n_ranks, "--groups", n_groups};
     size_t n = 7;
     if (no_workers) words[n++] = "--no-workers";
     if (web) words[n++] = "--web", words[n++] = web;
@@ -177,27 +184,33 @@ static int run_up(int argc, char **argv)
     if (listen) words[n++] = "--listen", words[n++] = listen;
     if (listen_workers) words[n++] = "--listen-workers", words[n++] = listen_workers;
     rc = find_coordinator(program, sizeof program, &e);
+    if (!rc) rc = up_slurm_words(&slurm, words, &n, &e);
+    if (!rc && slurm.print) {
+        execv(program, (char *const *)(uintptr_t)words);
+        rc = err_errno(&e, "%s", program);
+    }
     if (!rc) rc = start(words, &pid, &e);
-    if (!rc) rc = wait_ready(pid, no_workers ? 0 : (uint64_t)groups, &a, &answer, &e);
+    if (!rc) rc = wait_ready(pid, no_workers || slurm.on ? 0 : (uint64_t)groups, &a, &answer, &e);
     return rc ? cli_fail(&e) : say_pong(&answer.pong, "up");
 }
 
 const struct verb verb_up = {
     .name = "up",
-    .what = "start a coordinator and a worker group on this machine",
-    .usage = "engram up [--ranks N] [--groups N]",
+    .what = "start a coordinator, and worker groups on this machine or through Slurm",
+    .usage = "engram up [--ranks N] [--groups N | --slurm ... | --no-workers]",
     .examples =
         "  engram up                          a coordinator, and two ranks that share this "
         "machine's cores\n"
         "  engram up --home /data/engram      with its own home\n"
         "  engram up --groups 2 --ranks 1     two lineages at a time, or pictures beside training\n"
-        "  engram up --no-workers             worker groups come through Slurm (slurm/README.md)\n"
+        "  engram up --slurm -p gpu -A lab -t 8:00:00 --gres=gpu:2 --max-groups 4\n"
+        "  engram up --slurm --print-sbatch   what would be submitted\n"
         "  engram up --web 9464 --log json    to be watched (docs/operations.md)\n"
         "  engram up --listen tcp://10.0.0.5:7700          for a whole group of people; see "
         "engram admin --help\n",
-    .more = "Returns when the coordinator answers and the group has said hello. Starting twice is "
-            "fine. After a crash, up goes on\n"
-            "where things stood: nothing that was accepted is lost.\n",
+    .more = "Returns when the coordinator answers and its groups on this machine have said hello. "
+            "Starting twice is fine. After a\n"
+            "crash, up goes on where things stood: nothing that was accepted is lost.\n",
     .run = run_up,
 };
 
@@ -214,28 +227,29 @@ static int gone(pid_t pid)
     return end && end[1] == ' ' && end[2] == 'Z';
 }
 
-/* A coordinator that was killed leaves its groups at work: their pid files say so. */
-static int abandoned_groups(void)
+static int files_like(const char *pattern)
 {
-    char pattern[PATH_MAX];
+    char path[PATH_MAX];
     struct err e;
     glob_t found;
-    if (cli_path("run/group-*.pid", pattern, sizeof pattern, &e)) return 0;
-    int yes = !glob(pattern, GLOB_NOSORT, NULL, &found);
-    if (yes) globfree(&found);
-    return yes;
+    if (cli_path(pattern, path, sizeof path, &e) || glob(path, GLOB_NOSORT, NULL, &found)) return 0;
+    globfree(&found);
+    return 1;
 }
 
-/* A new one takes them over, and can stop them as they should be stopped. It starts none. */
-static enum code take_over(struct arena *a, struct message *answer, struct err *e)
+/* A coordinator that was killed leaves its groups at work; their files say so. A new one takes them over, and can stop them as
+ * they should be stopped. It starts none. */
+static enum code take_over(int of_slurm, struct arena *a, struct message *answer, struct err *e)
 {
     char program[PATH_MAX];
     const char *home;
     pid_t pid = 0;
     enum code rc = cli_home(&home, e);
     if (!rc) rc = find_coordinator(program, sizeof program, e);
-    const char *const words[] = {program, "--home", home, "--groups", "0", NULL};
-    if (!rc) rc = start(words, &pid, e);
+    const char *const here[] = {program, "--home", home, "--groups", "0", NULL};
+    const char *const slurm[] = {program, "--home",       home, "--slurm", "--min-groups",
+                                 "0",     "--max-groups", "0",  NULL};
+    if (!rc) rc = start(of_slurm ? slurm : here, &pid, e);
     return rc ? rc : wait_ready(pid, 0, a, answer, e);
 }
 
@@ -255,8 +269,9 @@ static int run_down(int argc, char **argv)
                      rest.v[0]);
     if (rc) return cli_fail(&e);
     rc = ping(&a, &answer, &e);
-    int abandoned = rc && abandoned_groups();
-    if (abandoned) rc = take_over(&a, &answer, &e);
+    int of_slurm = rc && files_like("groups/*.group");
+    int abandoned = of_slurm || (rc && files_like("run/group-*.pid"));
+    if (abandoned) rc = take_over(of_slurm, &a, &answer, &e);
     if (rc) {
         if (abandoned || rc != ERR_ENVIRONMENT) return cli_fail(&e);
         cli_say("nothing is running here");

@@ -33,14 +33,14 @@ static int look(pid_t pid, unsigned long long *started, char *state)
     return at != NULL;
 }
 
-static _Noreturn void become(char *const *argv, const char *const *env, int in, int out)
+static _Noreturn void become(char *const *argv, const char *const *env, int in, int out, int said)
 {
     sigset_t none;
 
     setsid();
     dup2(in, 0);
     dup2(out, 1);
-    dup2(out, 2);
+    dup2(said, 2);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
@@ -50,22 +50,32 @@ static _Noreturn void become(char *const *argv, const char *const *env, int in, 
     _exit(127);
 }
 
-enum code process_start(struct process *p, char *const *argv, const char *const *env,
-                        const char *log, struct err *e)
+enum code process_start_into(struct process *p, char *const *argv, const char *const *env, int out,
+                             int said, struct err *e)
 {
     int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    int out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     enum code rc = OK;
     char state;
 
     *p = (struct process){.is_child = 1};
-    if (in < 0 || out < 0) rc = err_errno(e, "%s", out < 0 ? log : "/dev/null");
+    if (in < 0) rc = err_errno(e, "/dev/null");
     else if ((p->pid = fork()) < 0) rc = err_errno(e, "fork");
-    else if (p->pid == 0) become(argv, env, in, out);
+    else if (p->pid == 0) become(argv, env, in, out, said);
     else look(p->pid, &p->started, &state);
     if (rc) p->pid = 0;
     if (in >= 0) close(in);
-    if (out >= 0) close(out);
+    return rc;
+}
+
+enum code process_start(struct process *p, char *const *argv, const char *const *env,
+                        const char *log, struct err *e)
+{
+    int out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    enum code rc;
+
+    if (out < 0) return err_errno(e, "%s", log);
+    rc = process_start_into(p, argv, env, out, out, e);
+    close(out);
     return rc;
 }
 

@@ -8,8 +8,12 @@
 
 struct process { pid_t pid; unsigned long long started; int is_child; };    /* pid 0: none */
 
-/* Runs argv in a session of its own: stdin is /dev/null, both outputs are appended to log. env: extra "NAME=value", NULL-ended. */
+/* Runs argv in a session of its own: stdin is /dev/null, both outputs are appended to log. env: extra "NAME=value", NULL-ended;
+ * "NAME" alone takes that variable away; NULL: as ours. */
 enum code process_start(struct process *p, char *const *argv, const char *const *env, const char *log, struct err *e);
+
+/* The same with outputs into two open files, which stay the caller's. */
+enum code process_start_into(struct process *p, char *const *argv, const char *const *env, int out, int said, struct err *e);
 
 /* Takes over a process that somebody else started; 0 when it is not there (or another one has its pid). */
 int process_adopt(struct process *p, pid_t pid, unsigned long long started);

@@ -25,11 +25,14 @@ enum { TURN_MS = 200, LINGER_MS = 500, HARD_STOP_MS = 15000 };
 static const char HELP[] =
     "engram-coordinator - keeps concepts in order and hands stages to worker groups\n"
     "\n"
-    "  engram-coordinator --home DIR [--ranks N] [--groups N] [--foreground] [--no-workers]\n"
+    "  engram-coordinator --home DIR [--ranks N] [--groups N | --slurm ...] [--foreground] [--no-workers]\n"
     "\n"
     "  --home DIR      where it lives: objects, database, sockets, logs (made if absent)\n"
     "  --ranks N       ranks of a worker group (default 2)\n"
     "  --groups N      worker groups that it starts through mpirun (default 1; 0: only looks after those that are there)\n"
+    "  --slurm         worker groups are jobs of Slurm, started by backlog; slurm/README.md explains the rest:\n"
+    "                  --site FILE (default DIR/site.json, if it is there), --sbatch WORD ..., --min-groups N,\n"
+    "                  --max-groups N, --idle MINUTES, --print-sbatch (shows script and command, starts nothing)\n"
     "  --no-workers    starts none; they come from elsewhere\n"
     "  --foreground    stays, and logs to stderr; else it returns when the sockets are open and logs to DIR/log\n"
     "  --web PORT      answers /metrics and /healthz over HTTP: a port of this machine, or ADDRESS:PORT (docs/operations.md)\n"
@@ -46,6 +49,7 @@ static const char HELP[] =
 struct options {
     const char *home, *log, *web, *listen[DOORS];
     int ranks, groups, foreground, no_workers, door_memory;
+    struct group_options slurm;
     int64_t term_ms;
 };
 
@@ -71,10 +75,11 @@ static enum code read_options(int argc, char **argv, struct options *o, struct e
                                           {"listen-workers", 1, 0, 'K'},
                                           {"door-memory", 1, 0, 'm'},
                                           {"help", 0, 0, 'h'},
+                                          GROUP_OPTIONS,
                                           {0, 0, 0, 0}};
     long long term = 0;
 
-    *o = (struct options){.ranks = 2, .groups = 1};
+    *o = (struct options){.slurm = GROUP_OPTIONS_NONE, .ranks = 2, .groups = 1};
     for (int c; (c = getopt_long(argc, argv, "h", names, NULL)) != -1;) {
         switch (c) {
         case 'd': o->home = optarg; break;
@@ -89,7 +94,8 @@ static enum code read_options(int argc, char **argv, struct options *o, struct e
         case 'l': o->log = optarg; break;
         case 'W': o->web = optarg; break;
         case 'h': fputs(HELP, stdout); exit(0);
-        default: return err_set(e, ERR_USAGE, "see engram-coordinator --help");
+        default:
+            if (groups_option(&o->slurm, c, optarg, e)) return e->code;
         }
     }
     if (optind < argc)
@@ -244,8 +250,7 @@ static int may_leave(struct server *s, struct groups *g, int drain, int64_t sinc
     int64_t waited = s->now_ms - since_ms;
 
     if (s->core && core_leased(s->core) && (drain || waited < HARD_STOP_MS)) return 0;
-    if (g->l) g->table->stop(g->l, s->now_ms);
-    if (g->l && g->table->running(g->l) && waited < 2 * HARD_STOP_MS) return 0;
+    if (groups_stop(g, s->now_ms) && waited < 2 * HARD_STOP_MS) return 0;
     return waited >= LINGER_MS;
 }
 
@@ -279,7 +284,7 @@ static void loop(struct server *s, struct groups *g, struct doors *d)
 static enum code run(const struct options *o, struct home *h, int *ready, struct err *e)
 {
     struct server s = {.settings.term_ms = o->term_ms};
-    struct groups g = {.table = launcher_mpirun()};
+    struct groups g = {0};
     struct doors *d = NULL;
     struct doors_options doors = {
         .home = h->path, .listen = {o->listen[0], o->listen[1]}, .memory_mib = o->door_memory};
@@ -289,7 +294,7 @@ static enum code run(const struct options *o, struct home *h, int *ready, struct
 
     if ((rc = server_open(&s, h->path, e)) || (rc = serve(&s, h, o->listen, e))) goto close_server;
     launch.endpoint = link_server_endpoint(s.link[WORKERS]);
-    if (!o->no_workers && (rc = g.table->open(&g.l, &launch, e))) goto close_server;
+    if (!o->no_workers && (rc = groups_open(&g, &o->slurm, &launch, e))) goto close_launcher;
     groups_join(&g, &s);
     if ((rc = doors_open(&d, &doors, e)) || (rc = open_web(&s.web, o->web, h, e)) ||
         (rc = home_write_pid(h, e)))
@@ -309,6 +314,17 @@ close_server:
     return rc;
 }
 
+/* What `engram up --slurm --print-sbatch` shows, without a home being there. */
+static enum code print_sbatch(const struct options *o, struct err *e)
+{
+    char home[PATH_MAX], endpoint[PATH_MAX + 32];
+    struct launch_options launch = {.home = home, .endpoint = endpoint, .ranks = o->ranks};
+
+    if (!realpath(o->home, home)) snprintf(home, sizeof home, "%s", o->home);
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/run/worker.sock", home);
+    return groups_print(&o->slurm, &launch, e);
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
@@ -320,6 +336,10 @@ int main(int argc, char **argv)
     log_open("coordinator", LOG_INFO);
     rc = read_options(argc, argv, &o, &e);
     umask(077);
+    if (!rc && o.slurm.print) {
+        if ((rc = print_sbatch(&o, &e))) fprintf(stderr, "engram-coordinator: %s\n", e.text);
+        return rc ? err_exit_status(rc) : 0;
+    }
     if (!rc && !o.foreground) rc = detach(&ready, &e);
     if (!rc) rc = home_open(&h, o.home, &e);
     if (!rc && !o.foreground) rc = log_to_file(&h, &e);

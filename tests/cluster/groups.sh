@@ -17,7 +17,7 @@ for lineage in pets toys; do
 done
 until_true 60 all_ended
 is "$(what_is_learned pets | cut -f 2)" "$(what_is_learned toys | cut -f 2)" "one concept in two lineages is one commit"
-is "$(grep -l "job . stage" "$home"/log/group-?.log | wc -l)" 2 "both groups have worked"
+is "$(grep -l "job . [a-z]*: begins" "$home"/log/group-?.log | wc -l)" 2 "both groups have worked"
 
 second=$(group_pid 2)
 kill_all KILL "$second"
