@@ -80,7 +80,7 @@ static enum code read_header(struct delta *d, struct err *e)
     d->neurons = (size_t)neurons;
     d->width = (uint32_t)width;
     d->lineage = lineage ? lineage : "";
-    if (!rc && has_control(d->lineage))
+    if (!rc && (!*d->lineage || has_control(d->lineage)))
         rc = corrupt(d, e, "engram.lineage is no name that a lineage has");
     return rc;
 }
