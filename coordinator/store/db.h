@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "coordinator/store/mark.h"
 #include "coordinator/store/sql.h"
 #include "coordinator/store/store.h"
 #include "coordinator/store/vfs.h"
@@ -22,6 +23,8 @@ struct store {
     sqlite3_stmt *statement[SQL_COUNT];
     char *path;                       /* owned, for errors */
     struct intern *intern;            /* owned */
+    struct mark mark;                 /* owned */
+    uint64_t batch;                   /* the newest that is durable */
     int wal_pages, tidy_pages;        /* in the log; when store_tidy moves them */
     int suspect;                      /* a sync failed: nothing is promised until the log was written anew (vfs.h) */
 };

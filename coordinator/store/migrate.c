@@ -106,7 +106,14 @@ static enum code end_transaction(struct store *s, enum code rc, const char *what
 static enum code make_newest(struct store *s, const struct ladder *l, struct err *e)
 {
     enum code rc = l->newest >= VFS_SUMS_FROM ? vfs_begin_sums(s->db, e) : OK;
+    int damaged;
 
+    if (mark_look(s->path, &damaged))
+        return err_set(
+            e, ERR_CORRUPT,
+            "%s is empty, but %s-mark says that it was not: a backup brings it back (`engram "
+            "restore`); to begin anew remove the mark",
+            s->path, s->path);
     if (rc || (rc = db_run(s, "BEGIN EXCLUSIVE", "make the schema", e))) return rc;
     rc = run_embedded(s, l->schema, "make the schema", e);
     if (!rc) rc = set_version(s, l->newest, e);
@@ -231,7 +238,7 @@ static enum code rebuild(struct store *s, const struct ladder *l, int from, int 
     if ((rc = fill(s, &new, l, from, to, e))) err_context(e, "%s", s->path);
     db_close(&new);
     intern_forget(s->intern);
-    if (!rc && !(rc = keep_old(s, from, e))) {
+    if (!rc && !(rc = mark_remove(s->path, e)) && !(rc = keep_old(s, from, e))) {
         db_close(s);
         rc = file_commit(&f, s->path, e);
     }

@@ -15,7 +15,8 @@ CREATE TABLE clock (                                              -- one row: co
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     job   INTEGER NOT NULL,                                       -- the newest job
     epoch INTEGER NOT NULL,                                       -- the newest lease
-    seq   INTEGER NOT NULL                                        -- the newest row of events and audit
+    seq   INTEGER NOT NULL,                                       -- the newest row of events and audit
+    batch INTEGER NOT NULL                                        -- the newest transaction of puts (mark.h)
 ) STRICT;
 
 CREATE TABLE users (
@@ -148,7 +149,7 @@ CREATE TABLE audit (
 
 
 INSERT INTO clock VALUES (1, coalesce((SELECT max(id) FROM old_jobs), 0),
-    coalesce((SELECT max(epoch) FROM old_stages), 0), coalesce((SELECT max(seq) FROM old_events), 0));
+    coalesce((SELECT max(epoch) FROM old_stages), 0), coalesce((SELECT max(seq) FROM old_events), 0), 0);
 
 INSERT INTO users
 SELECT row_number() OVER (ORDER BY min(at), name), name, 2, '', zeroblob(32), 0, 1, 0, 0, 0, min(at), 0.0,
@@ -210,7 +211,7 @@ WHEN new.epoch < old.epoch
 BEGIN SELECT raise(ABORT, 'invariant 5: an epoch that falls'); END;
 
 CREATE TRIGGER clock_rises BEFORE UPDATE ON clock
-WHEN new.job < old.job OR new.epoch < old.epoch OR new.seq < old.seq
+WHEN new.job < old.job OR new.epoch < old.epoch OR new.seq < old.seq OR new.batch < old.batch
 BEGIN SELECT raise(ABORT, 'invariant 5: a counter that falls'); END;
 
 CREATE TRIGGER audit_stays BEFORE UPDATE ON audit

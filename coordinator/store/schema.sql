@@ -11,9 +11,10 @@ CREATE TABLE clock (                                              -- one row: co
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     job   INTEGER NOT NULL,                                       -- the newest job
     epoch INTEGER NOT NULL,                                       -- the newest lease
-    seq   INTEGER NOT NULL                                        -- the newest row of events and audit
+    seq   INTEGER NOT NULL,                                       -- the newest row of events and audit
+    batch INTEGER NOT NULL                                        -- the newest transaction of puts (mark.h)
 ) STRICT;
-INSERT INTO clock VALUES (1, 0, 0, 0);
+INSERT INTO clock VALUES (1, 0, 0, 0, 0);
 
 CREATE TABLE users (
     id          INTEGER PRIMARY KEY,
@@ -158,7 +159,7 @@ WHEN new.epoch < old.epoch
 BEGIN SELECT raise(ABORT, 'invariant 5: an epoch that falls'); END;
 
 CREATE TRIGGER clock_rises BEFORE UPDATE ON clock
-WHEN new.job < old.job OR new.epoch < old.epoch OR new.seq < old.seq
+WHEN new.job < old.job OR new.epoch < old.epoch OR new.seq < old.seq OR new.batch < old.batch
 BEGIN SELECT raise(ABORT, 'invariant 5: a counter that falls'); END;
 
 CREATE TRIGGER audit_stays BEFORE UPDATE ON audit

@@ -4,6 +4,7 @@
     SQL(COMMIT, "COMMIT")                                                                                              \
     SQL(ROLLBACK, "ROLLBACK")                                                                                          \
     SQL(SET_CLOCK, "UPDATE clock SET job = ?, epoch = ?, seq = ?")                                                     \
+    SQL(SET_BATCH, "UPDATE clock SET batch = ?")                                                                       \
     SQL(SET_USER, "INSERT INTO users (id, name, role, team, key, revoked, weight, max_queued, max_running, max_bytes," \
                   " added_ms, used_ms, bytes, done, failed, cancelled)"                                                \
                   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"                                           \
@@ -42,6 +43,7 @@
     SQL(USE_TEXT, "UPDATE texts SET uses = uses + ?2 WHERE id = ?1")                                                   \
     SQL(DROP_TEXT, "DELETE FROM texts WHERE id = ? AND uses <= 0")                                                     \
     SQL(TEXT, "SELECT text FROM texts WHERE id = ?")                                                                   \
+    SQL(BATCH, "SELECT batch FROM clock")                                                                              \
     SQL(CLOCK, "SELECT job, epoch, seq FROM clock")                                                                    \
     SQL(USERS, "SELECT id, name, role, team, key, revoked, weight, max_queued, max_running, max_bytes, added_ms,"      \
                " used_ms, bytes, done, failed, cancelled FROM users ORDER BY id")                                      \

@@ -22,8 +22,8 @@ static enum code connect(struct store **out, const char *path, struct err *e)
 
     *out = NULL;
     if (s)
-        *s =
-            (struct store){.path = strdup(path), .intern = intern_make(), .tidy_pages = TIDY_PAGES};
+        *s = (struct store){
+            .path = strdup(path), .intern = intern_make(), .mark.fd = -1, .tidy_pages = TIDY_PAGES};
     if (!s || !s->path || !s->intern) {
         if (s) intern_free(s->intern);
         if (s) free(s->path);
@@ -38,6 +38,41 @@ static enum code connect(struct store **out, const char *path, struct err *e)
     return OK;
 }
 
+/* Is all there that was ever acknowledged? */
+static enum code check_mark(struct store *s, struct err *e)
+{
+    struct query q = query_begin(s, SQL_BATCH, "read the clock", e);
+    uint64_t said;
+    enum code rc;
+
+    s->batch = query_row(&q) ? query_get_u64(&q) : 0;
+    if ((rc = query_end(&q)) || (rc = mark_open(&s->mark, s->path, e))) return rc;
+    said = mark_read(&s->mark);
+    if (said <= s->batch) return OK;
+    /* The log stays as it is, for whoever can read more of it. */
+    sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    return err_set(e, ERR_CORRUPT,
+                   "%s: %llu batches were acknowledged, and it ends with number %llu: its log is "
+                   "damaged; a backup brings it back (`engram restore`), `engram fsck` says more",
+                   s->path, (unsigned long long)said, (unsigned long long)s->batch);
+}
+
+/* SQLite syncs the folder of a new log, but does not look whether that went well. */
+static enum code begin(struct store *s, struct err *e)
+{
+    enum code rc = db_prepare(s, e);
+
+    if (!rc) rc = check_mark(s, e);
+    return rc ? rc : file_sync_name(s->path, e);
+}
+
+static void end(struct store *s)
+{
+    db_close(s);
+    mark_close(&s->mark);
+    intern_forget(s->intern);
+}
+
 enum code store_open(struct store **out, const char *path, struct err *e)
 {
     struct store *s;
@@ -45,9 +80,7 @@ enum code store_open(struct store **out, const char *path, struct err *e)
 
     *out = NULL;
     if (rc) return rc;
-    /* SQLite syncs the folder of a new log, but does not look whether that went well. */
-    if ((rc = migrate_open(s, migrate_ladder(), e)) || (rc = db_prepare(s, e)) ||
-        (rc = file_sync_name(path, e))) {
+    if ((rc = migrate_open(s, migrate_ladder(), e)) || (rc = begin(s, e))) {
         store_close(s);
         return rc;
     }
@@ -63,14 +96,10 @@ static enum code open_again(struct store *s, struct err *e)
     int was_open = s->db != NULL;
     enum code rc;
 
-    db_close(s);
-    intern_forget(s->intern);
-    if ((was_open && (rc = vfs_cut_log(s->path, v.log_good, e))) || (rc = db_connect(s, e)) ||
-        (rc = db_prepare(s, e))) {
-        db_close(s);
-        return rc;
-    }
-    return OK;
+    end(s);
+    if (was_open && (rc = vfs_cut_log(s->path, v.log_good, e))) return rc;
+    if ((rc = db_connect(s, e)) || (rc = begin(s, e))) end(s);
+    return rc;
 }
 
 enum code store_ready(struct store *s, struct err *e)
@@ -93,18 +122,29 @@ enum code store_downgrade(const char *path, int version, struct err *e)
 void store_close(struct store *s)
 {
     if (!s) return;
-    db_close(s);
+    end(s);
     intern_free(s->intern);
     free(s->path);
     free(s);
+}
+
+/* While a sync has failed and could not be made good nothing is promised; reading goes on. */
+static enum code may_write(struct store *s, struct err *e)
+{
+    if (s->db && !s->suspect) return OK;
+    return err_set(e, ERR_IO,
+                   "%s: the disk refused a sync: nothing is kept until it takes one again",
+                   s->path);
 }
 
 enum code store_probe(struct store *s, struct err *e)
 {
     int64_t version;
     char sql[64];
-    enum code rc = db_int(s, "PRAGMA user_version", &version, e);
+    enum code rc = store_ready(s, e);
 
+    if (!rc) rc = may_write(s, e);
+    if (!rc) rc = db_int(s, "PRAGMA user_version", &version, e);
     if (rc) return rc;
     snprintf(sql, sizeof sql, "PRAGMA user_version = %d", (int)version);
     return db_run(s, sql, "probe", e);
@@ -126,13 +166,12 @@ static enum code run(struct store *s, enum sql sql, struct err *e)
     return query_run(&q);
 }
 
-/* While a sync has failed and could not be made good nothing is promised; reading goes on. */
-static enum code may_write(struct store *s, struct err *e)
+static enum code set_batch(struct store *s, uint64_t batch, struct err *e)
 {
-    if (s->db && !s->suspect) return OK;
-    return err_set(e, ERR_IO,
-                   "%s: the disk refused a sync: nothing is kept until it takes one again",
-                   s->path);
+    struct query q = query_begin(s, SQL_SET_BATCH, "set the clock", e);
+
+    query_u64(&q, batch);
+    return query_run(&q);
 }
 
 enum code store_apply(struct store *s, const struct core_actions *a, struct err *e)
@@ -144,7 +183,9 @@ enum code store_apply(struct store *s, const struct core_actions *a, struct err 
     if ((rc = may_write(s, e)) || (rc = run(s, SQL_BEGIN, e))) return rc;
     for (size_t i = 0; i < a->n_puts && !rc; i++) rc = put_one(s, &a->puts[i], &arena, e);
     if (!rc) rc = intern_flush(s, e);
+    if (!rc) rc = set_batch(s, s->batch + 1, e);
     if (!rc) rc = run(s, SQL_COMMIT, e);
+    if (!rc) mark_write(&s->mark, ++s->batch);
     /* After some errors SQLite has rolled back by itself. */
     if (rc && !sqlite3_get_autocommit(s->db)) run(s, SQL_ROLLBACK, NULL);
     if (rc) intern_forget(s->intern);
