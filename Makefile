@@ -211,7 +211,7 @@ parity: all ## full-size models beside diffusers and PyTorch, hours; P="unet-512
 	@tests/full_size/support/environment.sh build/parity-venv
 	@ENGRAM_BIN=$(abspath $(BIN)) build/parity-venv/bin/python tests/full_size/run.py $(P)
 
-SHELL_FILES = $(filter %.sh,$(TREE)) $(wildcard .ci/deps .ci/probe .ci/run tests/run tests/fuzz/run slurm/*.sh slurm/*.sbatch examples/storybook/*.sh)
+SHELL_FILES = $(filter %.sh,$(TREE)) $(wildcard .ci/deps .ci/probe .ci/run coordinator/systemd/install tests/run tests/fuzz/run slurm/*.sh slurm/*.sbatch examples/storybook/*.sh)
 FORMATTED = $(filter %.c %.cu,$(TREE))
 lint-quick: ## shellcheck and the format of every .c and .cu
 	@shellcheck -x $(SHELL_FILES)
@@ -238,7 +238,7 @@ help: ## this list
 
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/engram
-	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin && \
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin && coordinator/systemd/install '$(DESTDIR)' '$(PREFIX)' && \
 	for d in slurm examples/storybook/model; do [ ! -d $$d ] || cp -r $$d $(DESTDIR)$(PREFIX)/share/engram/; done
 
 deps: ; @.ci/deps ## checks for the Debian packages, installs what is missing

@@ -3,6 +3,7 @@
 #include "coordinator/server/doors.h"
 #include "coordinator/server/groups.h"
 #include "coordinator/server/home.h"
+#include "coordinator/server/notify.h"
 #include "coordinator/server/server.h"
 
 #include "base/file.h"
@@ -254,13 +255,27 @@ static int may_leave(struct server *s, struct groups *g, int drain, int64_t sinc
     return waited >= LINGER_MS;
 }
 
-static void loop(struct server *s, struct groups *g, struct doors *d)
+static const char *status(const struct server *s, int stopping, char out[160])
+{
+    struct core_backlog b;
+
+    if (!s->core) return "the database cannot be read";
+    core_backlog(s->core, &b);
+    snprintf(out, 160, "%s%llu jobs wait, %llu run, %llu worker groups",
+             stopping ? "stopping; " : "", (unsigned long long)(b.queued + b.paused),
+             (unsigned long long)b.running, (unsigned long long)b.groups);
+    return out;
+}
+
+static void loop(struct server *s, struct groups *g, struct doors *d, struct notify *n)
 {
     int heard = 0, stopping = 0;
     int64_t since_ms = 0;
+    char line[160];
 
     for (;;) {
         server_turn(s, TURN_MS);
+        notify_turn(n, s->now_ms, status(s, stopping, line));
         if (heard < signals) {
             heard = signals;
             log_event(LOG_INFO, &(struct log_about){.event = "stopping"}, "%s",
@@ -270,6 +285,7 @@ static void loop(struct server *s, struct groups *g, struct doors *d)
         }
         if (!stopping && (heard || (s->core && core_stopping(s->core)))) {
             stopping = 1;
+            notify_say(n, "STOPPING=1");
             since_ms = s->now_ms;
         }
         groups_turn(g, s, stopping);
@@ -290,8 +306,10 @@ static enum code run(const struct options *o, struct home *h, int *ready, struct
         .home = h->path, .listen = {o->listen[0], o->listen[1]}, .memory_mib = o->door_memory};
     struct launch_options launch = {
         .home = h->path, .ranks = o->ranks, .min_groups = o->groups, .max_groups = o->groups};
+    struct notify systemd;
     enum code rc;
 
+    notify_open(&systemd);
     if ((rc = server_open(&s, h->path, e)) || (rc = serve(&s, h, o->listen, e))) goto close_server;
     launch.endpoint = link_server_endpoint(s.link[WORKERS]);
     if (!o->no_workers && (rc = groups_open(&g, &o->slurm, &launch, e))) goto close_launcher;
@@ -303,7 +321,8 @@ static enum code run(const struct options *o, struct home *h, int *ready, struct
     log_event(LOG_INFO, &(struct log_about){.event = "started"},
               "engram-coordinator " ENGRAM_VERSION " serves %s, pid %d", h->path, (int)getpid());
     say_ready(ready, 0, "");
-    loop(&s, &g, d);
+    notify_say(&systemd, "READY=1");
+    loop(&s, &g, d, &systemd);
     log_event(LOG_INFO, &(struct log_about){.event = "stopped"}, "stopped");
 close_launcher:
     doors_close(d);
@@ -311,6 +330,7 @@ close_launcher:
 close_server:
     close_web(s.web, h);
     server_close(&s);
+    notify_close(&systemd);
     return rc;
 }
 
