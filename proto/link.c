@@ -14,11 +14,13 @@
 #include <time.h>
 
 enum {
-    WHO_LIMIT = 3,       /* a coordinator that keeps asking is broken */
-    REACH_MS = 3000,     /* as long as a door may take to start again */
-    KNOCKS = 4,          /* a key may just be on its way to the door, */
-    KNOCK_MS = 400,      /* which looks about once a second; */
-    KNOCK_SLOW_MS = 2000 /* whoever asks for ever need not hurry */
+    WHO_LIMIT = 3,        /* a coordinator that keeps asking is broken */
+    REACH_MS = 3000,      /* as long as a door may take to start again */
+    KNOCKS = 4,           /* a key may just be on its way to the door, */
+    KNOCK_MS = 400,       /* which looks about once a second; */
+    KNOCK_SLOW_MS = 2000, /* whoever asks for ever need not hurry */
+    WAITS = 20,           /* times that `again` is heard before it is told */
+    WAIT_MS = 250
 };
 
 struct link {
@@ -387,6 +389,17 @@ static enum code explain(const struct link *l, struct err *e)
                    l->endpoint, l->tries, l->timeout_ms);
 }
 
+/* `again` is said by who has too much to do at the moment: it passes. */
+static enum code wait_a_while(struct link *l, struct err *e)
+{
+    int64_t until = now_ms() + WAIT_MS;
+    enum code rc = OK;
+
+    l->sent = 0; /* answered: not lost with its connection */
+    while (!rc && now_ms() < until) rc = wait_event(l, 0, until, e);
+    return rc == ERR_AGAIN ? OK : rc;
+}
+
 enum code link_call(struct link *l, struct message *ask, struct arena *a, struct message *answer,
                     struct err *e)
 {
@@ -398,8 +411,13 @@ enum code link_call(struct link *l, struct message *ask, struct arena *a, struct
     if (l->tries > 0 && l->path && !link_socket_alive(l->path))
         return err_set(e, ERR_ENVIRONMENT,
                        "no coordinator answers at %s: start one with `engram up`", l->path);
-    for (int i = 0; l->tries < 0 || i < l->tries; i++) {
+    for (int i = 0, waits = 0; l->tries < 0 || i < l->tries; i++) {
         rc = try_once(l, a, answer, &over, e);
+        if (rc == ERR_AGAIN && !over && !l->is_worker && waits++ < WAITS) {
+            if ((rc = wait_a_while(l, e))) return rc;
+            i--;
+            continue;
+        }
         if (!over) return rc;
         if (l->tries > 0 && !l->path && !l->monitor.reached) break;
     }

@@ -53,7 +53,8 @@ int link_alive(const char *endpoint);
 void link_close(struct link *l);                 /* NULL is fine; drops what was not sent */
 
 /* Sends ask (its id and version are chosen here; may be sent again as it is) and waits for the answer, which lives in the arena.
- * An answer `refused` is returned as its code with its line. ERR_ENVIRONMENT: nobody answered; the line says how to start a
+ * An answer `refused` is returned as its code with its line; `again` to a user
+ * only when it was heard for some seconds. ERR_ENVIRONMENT: nobody answered; the line says how to start a
  * coordinator. ERR_DENIED: our key is not let in there. */
 enum code link_call(struct link *l, struct message *ask, struct arena *a, struct message *answer, struct err *e);
 

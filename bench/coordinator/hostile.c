@@ -87,15 +87,36 @@ static int ascending(const void *a, const void *b)
 }
 
 struct turn {
-    double rate, p50, p99;
+    double rate, p50, p99, door_cpu, coordinator_cpu; /* cpu: of one processor */
     size_t failed;
 };
+
+/* Seconds of processor time, from /proc/<pid>/stat. */
+static double cpu(pid_t pid)
+{
+    char path[64], text[1024] = "";
+    unsigned long user = 0, system = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "r");
+    if (!f) return 0;
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = '\0';
+    char *at = strrchr(text, ')');
+    if (!at ||
+        sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+        return 0;
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
 
 static struct turn measure(void)
 {
     static double all[KEPT];
     struct turn t = {0};
     size_t n = 0;
+    pid_t door = engram_door(&g, "users");
+    double door_cpu = cpu(door), coordinator_cpu = cpu(g.coordinator), begin = now();
 
     for (int i = 0; i < CLIENTS; i++) {
         people[i] = (struct person){.i = i, .begin = now() + 0.2};
@@ -109,6 +130,8 @@ static struct turn measure(void)
     }
     qsort(all, n, sizeof *all, ascending);
     t.rate = (double)n / seconds;
+    t.door_cpu = (cpu(door) - door_cpu) / (now() - begin);
+    t.coordinator_cpu = (cpu(g.coordinator) - coordinator_cpu) / (now() - begin);
     if (n) t.p50 = all[n / 2], t.p99 = all[n * 99 / 100];
     return t;
 }
@@ -137,11 +160,10 @@ static void unfinished(void)
     attack_unfinished(engram_port(g.users_at), g.server_key, &g.keys[MAL], 64 << 10, 400u << 20);
 }
 
-/* Up to 50,000 questions a second, whose answers are long. */
-static void flood(void)
+/* Up to 50,000 questions a second. */
+static void flood_with(struct message m)
 {
     static struct link *l;
-    struct message m = {.kind = MSG_queue, .queue.owner = "*"};
     double begin = now();
     struct err e;
 
@@ -149,6 +171,16 @@ static void flood(void)
     for (int i = 0; i < 500; i++) link_tell(l, &m, &e);
     double left = 0.01 - (now() - begin);
     if (left > 0) nanosleep(&(struct timespec){0, (long)(left * 1e9)}, NULL);
+}
+
+static void flood(void)
+{
+    flood_with((struct message){.kind = MSG_ping, .ping.client = "mal"});
+}
+
+static void flood_long(void)
+{
+    flood_with((struct message){.kind = MSG_queue, .queue = {.owner = "*", .lineage = "bench"}});
 }
 
 static const struct {
@@ -159,7 +191,8 @@ static const struct {
     {"random bytes", random_bytes},
     {"4,000 connections, again and again", connections},
     {"messages without end, with a key", unfinished},
-    {"50,000 questions a second, with a key", flood},
+    {"50,000 pings a second, with a key", flood},
+    {"50,000 questions with long answers", flood_long},
 };
 enum { N_ATTACKS = sizeof ATTACKS / sizeof *ATTACKS };
 
@@ -184,8 +217,11 @@ static void end_attack(pid_t pid)
 
 static void print_turn(const char *name, struct turn t, struct turn quiet, long grown)
 {
-    printf("%-38s %7.1f/s %5.1f %%  p50 %6.2f ms  p99 %7.2f ms  %5zu failed  coordinator +%ld kB\n",
-           name, t.rate, 100 * t.rate / quiet.rate, 1e3 * t.p50, 1e3 * t.p99, t.failed, grown);
+    printf("%-38s %7.1f/s %5.1f %%  p50 %6.2f ms  p99 %7.2f ms  failed %zu  cpu door %3.0f %%, "
+           "coordinator %3.0f %%, "
+           "+%ld kB\n",
+           name, t.rate, 100 * t.rate / quiet.rate, 1e3 * t.p50, 1e3 * t.p99, t.failed,
+           100 * t.door_cpu, 100 * t.coordinator_cpu, grown);
     fflush(stdout);
 }
 

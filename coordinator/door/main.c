@@ -37,7 +37,7 @@ static const char HELP[] =
     "  --memory MIB         address space, at most (default 256); beyond it dies and is started again\n"
     "  --connections N      open at once, at most (default 8192)\n"
     "  --rate N             requests a second of one key (default 500; workers: 20000)\n"
-    "  --outstanding N      requests of one key without an answer (default 32; workers: 8192)\n"
+    "  --outstanding N      requests of one key without an answer (default 8; workers: 8192)\n"
     "  --log plain|json     how lines on stderr are written (default: $ENGRAM_LOG, else plain)\n"
     "\n"
     "Signals: TERM or INT ends it. Exit status: 0, 2 usage, 3 address taken, 4 environment.\n";
@@ -99,7 +99,7 @@ static enum code read_options(int argc, char **argv, struct options *o, struct e
         return err_set(e, ERR_USAGE, "--memory takes at least 64, --connections at least 1");
     int workers = strcmp(o->whose, "workers") == 0;
     if (!o->rate) o->rate = workers ? 20000 : 500;
-    if (!o->outstanding) o->outstanding = workers ? 8192 : 32;
+    if (!o->outstanding) o->outstanding = workers ? 8192 : 8;
     return o->log ? log_format(o->log, e) : OK;
 }
 
@@ -148,7 +148,7 @@ static enum code open_door(struct door *d, const struct options *o, struct err *
     struct keys keys;
     struct link_place p = {.endpoint = o->listen, .keys = &keys, .takes_over = d->for_workers};
     struct quota_settings q = {.per_second = (double)o->rate,
-                               .bytes_per_second = d->for_workers ? 256e6 : 8e6,
+                               .bytes_per_second = d->for_workers ? 256e6 : 4e6,
                                .outstanding = (size_t)o->outstanding,
                                .bytes_under_way = 4u << 20};
     enum code rc = keys_read(&keys, o->keys, e);

@@ -193,20 +193,28 @@ static enum code serve_one(struct server *s, const struct home *h, int socket, c
     return rc ? rc : link_serve(&s->link[socket], &p, e);
 }
 
-static enum code serve(struct server *s, const struct home *h, const char *const listen[DOORS],
-                       struct err *e)
+/* The doors open first: as long as they may still fail nobody here should find somebody who seems to be up. */
+static enum code serve_doors(struct server *s, const struct home *h, const struct options *o,
+                             struct doors **d, struct err *e)
 {
     static const int socket_of[DOORS] = {
         [DOOR_FOR_USERS] = DOOR_USERS, [DOOR_FOR_WORKERS] = DOOR_WORKERS};
-    struct link_place users = {0}, workers = {.takes_over = 1}, door = {.relayed = 1};
-    enum code rc;
+    struct doors_options doors = {
+        .home = h->path, .listen = {o->listen[0], o->listen[1]}, .memory_mib = o->door_memory};
+    struct link_place door = {.relayed = 1};
+    enum code rc = OK;
 
-    if ((rc = serve_one(s, h, USERS, "run/engram.sock", users, e)) ||
-        (rc = serve_one(s, h, WORKERS, "run/worker.sock", workers, e)))
-        return rc;
     for (int i = 0; i < DOORS && !rc; i++)
-        if (listen[i]) rc = serve_one(s, h, socket_of[i], doors_socket[i], door, e);
-    return rc;
+        if (o->listen[i]) rc = serve_one(s, h, socket_of[i], doors_socket[i], door, e);
+    return rc ? rc : doors_open(d, &doors, e);
+}
+
+static enum code serve_home(struct server *s, const struct home *h, struct err *e)
+{
+    struct link_place users = {0}, workers = {.takes_over = 1};
+    enum code rc = serve_one(s, h, USERS, "run/engram.sock", users, e);
+
+    return rc ? rc : serve_one(s, h, WORKERS, "run/worker.sock", workers, e);
 }
 
 /* ---- pages ---- */
@@ -302,21 +310,19 @@ static enum code run(const struct options *o, struct home *h, int *ready, struct
     struct server s = {.settings.term_ms = o->term_ms};
     struct groups g = {0};
     struct doors *d = NULL;
-    struct doors_options doors = {
-        .home = h->path, .listen = {o->listen[0], o->listen[1]}, .memory_mib = o->door_memory};
     struct launch_options launch = {
         .home = h->path, .ranks = o->ranks, .min_groups = o->groups, .max_groups = o->groups};
     struct notify systemd;
     enum code rc;
 
     notify_open(&systemd);
-    if ((rc = server_open(&s, h->path, e)) || (rc = serve(&s, h, o->listen, e))) goto close_server;
+    if ((rc = server_open(&s, h->path, e)) || (rc = serve_doors(&s, h, o, &d, e)) ||
+        (rc = serve_home(&s, h, e)))
+        goto close_server;
     launch.endpoint = link_server_endpoint(s.link[WORKERS]);
     if (!o->no_workers && (rc = groups_open(&g, &o->slurm, &launch, e))) goto close_launcher;
     groups_join(&g, &s);
-    if ((rc = doors_open(&d, &doors, e)) || (rc = open_web(&s.web, o->web, h, e)) ||
-        (rc = home_write_pid(h, e)))
-        goto close_launcher;
+    if ((rc = open_web(&s.web, o->web, h, e)) || (rc = home_write_pid(h, e))) goto close_launcher;
     handle_signals();
     log_event(LOG_INFO, &(struct log_about){.event = "started"},
               "engram-coordinator " ENGRAM_VERSION " serves %s, pid %d", h->path, (int)getpid());
@@ -325,9 +331,9 @@ static enum code run(const struct options *o, struct home *h, int *ready, struct
     loop(&s, &g, d, &systemd);
     log_event(LOG_INFO, &(struct log_about){.event = "stopped"}, "stopped");
 close_launcher:
-    doors_close(d);
     groups_close(&g);
 close_server:
+    doors_close(d);
     close_web(s.web, h);
     server_close(&s);
     notify_close(&systemd);

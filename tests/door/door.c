@@ -74,7 +74,7 @@ static void what_is_passed(void)
     struct message ask = {.kind = MSG_ping, .ping.client = "x"};
     static struct arena a;
     enum code rc = OK;
-    for (int i = 0; i < 60 && !rc; i++)
+    for (int i = 0; i < 12 && !rc; i++)
         if ((rc = link_tell(bob, &ask, &e)) == OK) link_hear(bob, 0, &a, &r, &e);
     rc = link_hear(bob, 5000, &a, &r, &e);
     is_code(rc, ERR_AGAIN, NULL, "more without an answer than one key may have: %s", e.text);

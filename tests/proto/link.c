@@ -17,7 +17,7 @@ static void place(const char *name)
 }
 
 /* How the child answers. */
-enum manner { PONG, SILENT_TWICE, REFUSE, LATE_FIRST, WHO_FIRST, WHO_FOR_EVER };
+enum manner { PONG, SILENT_TWICE, REFUSE, AGAIN_TWICE, LATE_FIRST, WHO_FIRST, WHO_FOR_EVER };
 
 static void answer(struct link_server *s, const struct link_peer *to, uint64_t id, struct message m)
 {
@@ -31,12 +31,14 @@ static void answer_by(enum manner how, int turn, int *introduced, struct link_se
     struct message pong = {.kind = MSG_pong, .pong = {.pid = (uint64_t)turn}};
     struct message who = {.kind = MSG_who};
     struct message no = {.kind = MSG_refused, .refused = {ERR_FULL, "disk full"}};
+    struct message later = {.kind = MSG_refused, .refused = {ERR_AGAIN, "busy"}};
     struct message go_on = {.kind = MSG_go_on, .go_on = {1000}};
 
     if (m->kind == MSG_worker_hello) *introduced = 1;
     if (m->kind == MSG_worker_hello) answer(s, from, m->id, go_on);
     else if (how == SILENT_TWICE && turn < 2) return;
     else if (how == REFUSE) answer(s, from, m->id, no);
+    else if (how == AGAIN_TWICE && turn < 2) answer(s, from, m->id, later);
     else if (how == WHO_FOR_EVER || (how == WHO_FIRST && !*introduced)) answer(s, from, m->id, who);
     else answer(s, from, how == LATE_FIRST && turn == 0 ? m->id - 1 : m->id, pong);
 }
@@ -122,6 +124,7 @@ static void asking(void)
         {"pong", PONG, &o, OK, "a question is answered"},
         {"silent", SILENT_TWICE, &o, OK, "a question that was lost twice is answered"},
         {"refuse", REFUSE, &o, ERR_FULL, "a refusal comes back as its code"},
+        {"again", AGAIN_TWICE, &o, OK, "who has too much to do is asked again"},
         {"late", LATE_FIRST, &o, OK, "an answer to another question is dropped"},
         {"who", WHO_FIRST, &worker, OK,
          "a worker introduces itself when asked, and its question is answered"},
