@@ -29,6 +29,7 @@ struct file {
     sqlite3_file base; /* first: SQLite's view */
     sqlite3_file *real;
     struct file *db;        /* of a log: its database; of a database: itself */
+    const char *name;       /* SQLite's */
     int64_t log_end;        /* of a log: behind the last byte written since the last sync */
     struct vfs_state state; /* of a database */
     int pinned;             /* of a database in the making: has sums, whatever page 1 says */
@@ -119,6 +120,20 @@ static int read_page(struct file *f, void *to, uint32_t number)
     return f->state.has_sums && !vfs_page_fits(to, number) ? damaged(f, number, 0) : SQLITE_OK;
 }
 
+static int holds_more(const char *name, off_t bytes)
+{
+    struct stat st;
+    return name && stat(name, &st) == 0 && st.st_size > bytes;
+}
+
+/* When SQLite opens a file it reads its first bytes before it looks for what a killed process left: a log, a journal. The first page
+ * may be torn then, and is read from there. */
+static int is_mended(const struct file *f)
+{
+    return holds_more(sqlite3_filename_wal(f->name), LOG_HEADER) ||
+           holds_more(sqlite3_filename_journal(f->name), 0);
+}
+
 /* Whole pages, or a part of the first one, which is read whole all the same. */
 static int db_read(sqlite3_file *file, void *to, int n, sqlite3_int64 at)
 {
@@ -128,7 +143,8 @@ static int db_read(sqlite3_file *file, void *to, int n, sqlite3_int64 at)
     if (n == VFS_PAGE && at % VFS_PAGE == 0) return read_page(f, to, (uint32_t)(at / VFS_PAGE) + 1);
     if (at + n > VFS_PAGE) return f->real->pMethods->xRead(f->real, to, n, at);
     rc = read_page(f, f->page, 1);
-    if (rc == SQLITE_IOERR_SHORT_READ) return f->real->pMethods->xRead(f->real, to, n, at);
+    if (rc == SQLITE_IOERR_SHORT_READ || (rc == SQLITE_IOERR_DATA && is_mended(f)))
+        return f->real->pMethods->xRead(f->real, to, n, at);
     if (!rc) memcpy(to, f->page + at, (size_t)n);
     return rc;
 }
@@ -325,6 +341,7 @@ static int on_open(sqlite3_vfs *v, sqlite3_filename name, sqlite3_file *file, in
         return below(v)->xOpen(below(v), name, file, flags, out);
     memset(f, 0, sizeof *f);
     f->real = (sqlite3_file *)(f + 1);
+    f->name = name;
     f->db = is_log ? ours(sqlite3_database_file_object(name)) : f;
     f->pinned = f->state.has_sums = !is_log && sqlite3_uri_boolean(name, "sums", 0);
     if ((rc = below(v)->xOpen(below(v), name, f->real, flags, out))) return rc;

@@ -181,6 +181,19 @@ static enum code open_objects(struct work *w, struct err *e)
     return rc;
 }
 
+/* A database that was not there, with one job in it. */
+static enum code new_house(struct work *w, struct err *e)
+{
+    struct message lineage = office_lineage("pets"), r;
+    enum code rc;
+
+    snprintf(w->path, sizeof w->path, "%.4000s/second.db", w->home);
+    rc = unlock(w, e);
+    if (!rc) rc = ask(w, &lineage, &r, e);
+    shut(w);
+    return rc;
+}
+
 enum code work_run(const char *home, int life, int acks, struct err *e)
 {
     struct work w = {.home = home, .acks = acks, .day = 1700000000000 + (life + 1) * 864000000LL};
@@ -188,6 +201,7 @@ enum code work_run(const char *home, int life, int acks, struct err *e)
 
     snprintf(w.path, sizeof w.path, "%.4000s/coordinator.db", home);
     if (!(rc = open_objects(&w, e)) && !(rc = day(&w, 1, 3, e))) rc = day(&w, 4, WORK_JOBS, e);
+    if (!rc) rc = new_house(&w, e);
     objects_close(w.objects);
     return rc;
 }
