@@ -97,6 +97,7 @@ static void new_asks_old(void)
 {
     struct link_options o = {.endpoint = endpoint, .timeout_ms = 8000, .tries = 1};
     struct message ping = {.kind = MSG_ping, .ping = {"test"}}, r = {0},
+                   drain = {.kind = MSG_drain},
                    beat = {.kind = MSG_heartbeat, .heartbeat = {.job = 1, .stage = 4, .epoch = 2}};
     struct link *l;
     pthread_t thread;
@@ -117,9 +118,13 @@ static void new_asks_old(void)
        "after it was asked in the newest version, then in its own");
     is_code(link_call(l, &ping, &arena, &r, &e), OK, &e, "it is asked again");
     is_int(old.heard[2], 1, "in its own version at once");
+    is_code(link_call(l, &drain, &arena, &r, &e), ERR_ENVIRONMENT, NULL,
+            "what it cannot know is not asked: %s", e.text);
     link_close(l);
 
     if (link_open(&l, &o, &e)) note("%s", e.text);
+    is_code(link_call(l, &drain, &arena, &r, &e), ERR_ENVIRONMENT, NULL,
+            "nor when that is found out only by asking");
     is_code(link_call(l, &beat, &arena, &r, &e), OK, &e, "a worker is understood as well");
     ok(r.kind == MSG_go_on && r.go_on.term_ms == 100, "and understands");
     link_close(l);
