@@ -198,10 +198,11 @@ fuzz: ## libFuzzer on every target of tests/fuzz, FUZZ_SECONDS each (clang, libc
 FUZZED = $(filter $(T:%=%%),$(filter tests/fuzz/%,$(OWN_C)))
 fuzz-programs: $(call test_programs,$(FUZZED))
 crash-points: $(B)/tests/store/points/points ; @POINTS=all $< ## the store broken at each of its calls, in each way (minutes)
-simulate: $(B)/tests/core/simulate ; @$< $(SEED) $(EVENTS) ## the coordinator in a simulated world: SEED=n EVENTS=m
+MUTANTS := $(shell sed -n 's/^mutant //p' tests/simulation/mutants.def)
+simulate: $(B)/$(if $(filter $(BUG),$(MUTANTS)),mutants/$(BUG),tests/simulation/simulate) ; @$< $(SEED) $(EVENTS) $(BUG:%=bug=%) $(WORLD:%=world=%) $(KEEP:%=keep=%) $(TELL:%=tell=%) ## a simulated world: SEED=n EVENTS=m; BUG= WORLD= KEEP= TELL=1
+$(B)/mutants/%: $(B)/tests/simulation/simulate tests/simulation/mutants.def ; $(Q)tests/simulation/support/mutate.sh $* $@.d && $(CC) $(ALL_CFLAGS) $@.d/*.c $(patsubst $(B)/%,$(B)/obj/%.o,$<) $(call object,$(call support,tests/simulation/simulate.c)) $(call archives,coordinator) $(call libraries,coordinator) -o $@
 cluster-test: all ; @$(subst JOBS=$(JOBS),JOBS=1,$(call run_tests,$(filter tests/slurm/%,$(SCRIPTS)))) ## worker groups through a real Slurm with 4 nodes on this host
-demo: all ## Storybook end to end
-	@ENGRAM_BIN=$(abspath $(BIN)) examples/storybook/demo.sh
+demo: all ; @ENGRAM_BIN=$(abspath $(BIN)) examples/storybook/demo.sh ## Storybook end to end
 
 bench: $(patsubst %.c,$(B)/%,$(filter bench/%,$(OWN_C))) all ## measurements of bench/; ROW="unet-256 score": rows beside PyTorch
 	@$(if $(ROW),,set -e; for b in $(patsubst %.c,$(B)/%,$(filter bench/%,$(filter-out bench/peer/%,$(OWN_C)))); do echo "== $$b"; $$b; done)

@@ -1,5 +1,7 @@
 #include "tests/core/support/shelf.h"
 
+#include "coordinator/core/core.h"
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# The bugs of mutants.def can be planted in the core as it is; with ENGRAM_TEST_ALL each is, and the simulator finds it within a
+# minute. timeout: 900
+. tests/tap.sh
+
+mapfile -t names < <(sed -n 's/^mutant //p' tests/simulation/mutants.def)
+for name in "${names[@]}"; do
+    ok "mutant $name: its lines stand in the core" tests/simulation/support/mutate.sh "$name" "$TMPDIR/mutant"
+done
+
+find_it() {
+    make -s "build/plain/mutants/$1" && "build/plain/mutants/$1" find 60 5000
+}
+
+if [[ -z ${ENGRAM_TEST_ALL:-} ]]; then
+    skip "in make test-all" "each mutant is found within a minute"
+elif [[ $ENGRAM_BIN != */build ]]; then
+    skip "only in the plain build" "each mutant is found within a minute"
+else
+    unset MAKEFLAGS MFLAGS MAKELEVEL
+    for name in "${names[@]}"; do
+        out=$(find_it "$name" 2>&1)
+        like "$out" "found in *" "mutant $name is ${out%%:*}"
+    done
+fi
+done_testing
