@@ -3,6 +3,7 @@
 #include "tests/tap.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <zmq.h>
 
 static struct err e;
@@ -49,7 +50,8 @@ static const uint8_t REFUSED_1[] = "\x94\x01\x21\x00\x82\xa4"
 
 static struct {
     void *context, *socket;
-    int heard[8], kind[8], n;
+    atomic_int heard[8], kind[8]; /* the asker reads them as soon as it is answered */
+    int n;
 } old;
 
 /* [1, number, id of the ask, fields] */

@@ -135,12 +135,13 @@ static int is_whole(const struct bytes *b)
     return b->n == 40000u + b->data[0];
 }
 
-static void write_forever(const char *at)
+/* Says through the pipe when a version is written: a busy disk may take longer for one than a writer is left alive. */
+static void write_forever(const char *at, int pipe_end, unsigned v)
 {
     static uint8_t data[41000];
-    for (unsigned v = 0;; v = (v + 1) % 256) {
+    for (;; v = (v + 1) % 256) {
         memset(data, (int)v, sizeof data);
-        if (file_write(at, data, 40000 + v, NULL)) _exit(1);
+        if (file_write(at, data, 40000 + v, NULL) || write(pipe_end, "", 1) != 1) _exit(1);
     }
 }
 
@@ -157,12 +158,18 @@ static void test_kill(void)
     uint8_t first[40000] = {0};
     file_write(at, first, sizeof first, &e);
     for (uint32_t i = 0; i < 200; i++) {
+        int ends[2];
+        char written;
+        if (pipe(ends)) break;
         pid_t child = fork();
-        if (child == 0) write_forever(at);
+        if (child == 0) write_forever(at, ends[1], i % 256);
+        if (read(ends[0], &written, 1) != 1) note("the writer wrote nothing");
         uint32_t us = philox_below(philox_key(seed, PHILOX_TEST), i, 0, 4000);
         nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
+        close(ends[0]);
+        close(ends[1]);
         struct bytes b = {0};
         if (file_read(at, 1 << 20, &b, &e) || !is_whole(&b)) torn++;
         if (b.data && b.data[0] != last) {
