@@ -3,8 +3,10 @@
  *     objects/           immutable blobs by their SHA-256: images, class images, commits, pictures, reports
  *     checkpoints/       of running stages, written by worker groups; may be deleted when nothing runs
  *     coordinator.db     lineages, jobs, commits (SQLite, with -wal and -shm beside it)
+ *     groups/            with Slurm: what was promised to it, one file per worker group, and the script (launch/intent.h)
+ *     site.json          with Slurm: how this site wants to be asked, by whoever runs it (launch/site.h)
  *     run/               sockets, pids, folders of running groups; nothing here survives or needs to
- *     log/               coordinator.log, group-1.log
+ *     log/               coordinator.log, group-N.log
  */
 #ifndef COORDINATOR_SERVER_HOME_H
 #define COORDINATOR_SERVER_HOME_H

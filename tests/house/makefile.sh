@@ -6,7 +6,7 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 value() { DEPS=0 make -s --no-print-directory "print-$1" BUILD="$TMPDIR/build" "${@:2}" | sed 's/^[^=]*= *//'; }
 
 goals=$(make -s help | awk '$1 == "make" { print $2 }')
-for goal in all test test-all fuzz demo bench lint fmt info help install deps; do
+for goal in all test test-all fuzz cluster-test demo bench lint fmt info help install deps; do
     ok "make help lists $goal" grep -qx "$goal" <<<"$goals"
 done
 like "$(value LIBS_base)" "*-lcrypto*" "pkg-config was asked"

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# A coordinator starts its worker group through a real Slurm, requeues and lost jobs change no byte, and nothing is left.
+# timeout: 240
+# shellcheck disable=SC2119,SC2317 # until_true calls functions; options are optional
+set -u
+. tests/tap.sh
+. tests/slurm/support/slurm.sh
+
+truth_of 300
+start_slurm 2
+run engram up --slurm --print-sbatch -p batch --gres=none --home "$TMPDIR/nowhere"
+like "$status $stdout" "0 #!/usr/bin/env bash*exec mpirun*# sbatch --parsable --job-name=engram-* --partition=batch --gres=none */groups/worker.sbatch *" \
+    "--print-sbatch shows script and command"
+is "$(squeue -h)$(ls "$TMPDIR/nowhere" 2>/dev/null)" "" "and starts nothing"
+
+new_slurm_home -p batch --max-groups 2
+is "$?" 0 "a coordinator comes up without waiting for Slurm"
+is "$(squeue -h)" "" "and submits nothing while there is nothing to do"
+learn_rex 300
+until_true 30 one_group
+name=$(names)
+like "$name" "engram-????????-g1-????????" "with work there is one group, of our name"
+until_true 30 at_step 40
+scontrol requeue "$(job_of "$name")"
+scontrol update "JobId=$(job_of "$name")" StartTime=now 2>/dev/null
+until_true 60 grep -q "has started again\|was put back by Slurm" "$home/log/coordinator.log"
+is "$?" 0 "a requeued group is seen to be another start"
+is "$(names)" "$name" "of the same group"
+until_true 60 at_step 60
+scancel "$(job_of "$name")"
+is_replaced() { is_taken_beside "$name"; }
+until_true 30 is_replaced
+is "$?" 0 "a group that somebody else cancels is replaced"
+ends_with_truth "requeued, then cancelled"
+is "$(grep -c "starts on" "$home"/log/group-*.log | cut -d : -f 2 | paste -sd +)" 3 "by three starts"
+is_all_over "a group through Slurm"
+done_testing
