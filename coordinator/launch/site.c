@@ -71,8 +71,15 @@ enum code site_add_sbatch(struct site *s, const char *word, struct err *e)
 
 enum code site_defaults(struct site *s, struct err *e)
 {
-    static const char *const names[] = {
-        "PATH", "HOME", "USER", "LANG", "LD_LIBRARY_PATH", "ENGRAM_CLIP", "ENGRAM_LOG"};
+    static const char *const names[] = {"PATH",
+                                        "HOME",
+                                        "USER",
+                                        "LANG",
+                                        "LD_LIBRARY_PATH",
+                                        "ENGRAM_CLIP",
+                                        "ENGRAM_LOG",
+                                        "ENGRAM_SERVER_KEY",
+                                        "ENGRAM_KEY"};
     enum code rc = OK;
 
     *s = (struct site){.time = "8:00:00",

@@ -120,6 +120,7 @@ void slurm_adjust(struct launcher *l, const struct launch_want *w, int64_t now_m
 void slurm_say_trouble(struct launcher *l, int64_t now_ms)
 {
     const struct slurm_group *waits = NULL, *held = NULL;
+    int64_t said_ms = l->looked_ms ? l->looked_ms : l->unknown_ms;
     int works = 0;
 
     for (size_t i = 0; i < l->n; i++) {
@@ -132,9 +133,9 @@ void slurm_say_trouble(struct launcher *l, int64_t now_ms)
     l->trouble[0] = '\0';
     if (l->refusal.text[0])
         snprintf(l->trouble, sizeof l->trouble, "sbatch: %.400s", l->refusal.text);
-    else if (l->knows_nothing && now_ms - l->unknown_ms >= UNKNOWN_MS)
+    else if (l->knows_nothing && now_ms - said_ms >= UNKNOWN_MS)
         snprintf(l->trouble, sizeof l->trouble, "squeue has not answered for %d s: %.400s",
-                 (int)((now_ms - l->unknown_ms) / 1000), l->unknown.text);
+                 (int)((now_ms - said_ms) / 1000), l->unknown.text);
     else if (l->fails > 1)
         snprintf(l->trouble, sizeof l->trouble,
                  "worker groups end at once, %d times now; see %.300s/group-*.log", (int)l->fails,
