@@ -6,7 +6,7 @@ set -u
 . tests/tap.sh
 . tests/slurm/support/slurm.sh
 
-steps=200
+steps=100
 start_slurm 4
 truth_of $steps
 slowest=0
