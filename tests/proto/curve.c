@@ -3,6 +3,7 @@
 #include "tests/tap.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <zmq.h>
 
@@ -60,7 +61,8 @@ static struct {
     char endpoint[256];
     struct hash key;  /* of the latest message */
     uint64_t seen[8]; /* ids of messages */
-    int n, lose_first, add_who_knocks, over;
+    int n;
+    atomic_int lose_first, add_who_knocks, over;
     pthread_mutex_t lock;
 } s = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -94,7 +96,7 @@ static void *serve(void *unused)
 {
     int ready;
 
-    while (!__atomic_load_n(&s.over, __ATOMIC_ACQUIRE)) {
+    while (!s.over) {
         if (s.add_who_knocks && guests_knocked(s.guests)) {
             usleep(300000); /* a list takes a while */
             guests_set(s.guests, (struct hash[]){ann.public, bob.public}, 2, NULL);
@@ -115,6 +117,22 @@ static enum code start(void)
     snprintf(s.endpoint, sizeof s.endpoint, "%s", link_server_endpoint(s.server));
     guests_set(s.guests, &ann.public, 1, NULL);
     return pthread_create(&s.thread, NULL, serve, NULL) ? ERR_NOMEM : OK;
+}
+
+static struct hash latest_key(void)
+{
+    pthread_mutex_lock(&s.lock);
+    struct hash key = s.key;
+    pthread_mutex_unlock(&s.lock);
+    return key;
+}
+
+static int heard(void)
+{
+    pthread_mutex_lock(&s.lock);
+    int n = s.n;
+    pthread_mutex_unlock(&s.lock);
+    return n;
 }
 
 static enum code ping(struct link *l)
@@ -141,7 +159,7 @@ static void who_comes_in(void)
     struct link *l = open_as(&ann, mine.public, 5000), *other;
 
     is_code(ping(l), OK, &e, "a key on the list is let in and answered");
-    ok(hash_equal(s.key, ann.public), "and its messages carry it");
+    ok(hash_equal(latest_key(), ann.public), "and its messages carry it");
 
     other = open_as(&bob, mine.public, 5000);
     is_code(ping(other), ERR_DENIED, NULL, "one that is not is told so: %s", e.text);
@@ -156,9 +174,8 @@ static void who_comes_in(void)
     s.add_who_knocks = 0;
 
     guests_set(s.guests, NULL, 0, NULL);
-    s.key = (struct hash){{0}};
     is_code(ping(l), OK, &e, "a key that was struck from the list still speaks where it was in");
-    ok(hash_equal(s.key, ann.public), "but under its name, so that it need not be heard");
+    ok(hash_equal(latest_key(), ann.public), "but under its name, so that it need not be heard");
     link_close(l);
     l = open_as(&ann, mine.public, 5000);
     is_code(ping(l), ERR_DENIED, NULL, "and does not come in again");
@@ -184,7 +201,7 @@ static void who_comes_in(void)
 static void without_curve(void)
 {
     void *ctx = zmq_ctx_new(), *z = zmq_socket(ctx, ZMQ_DEALER);
-    int zero = 0, wait = 500, before = s.n;
+    int zero = 0, wait = 500, before = heard();
     char buf[16];
 
     zmq_setsockopt(z, ZMQ_LINGER, &zero, sizeof zero);
@@ -192,7 +209,7 @@ static void without_curve(void)
     zmq_connect(z, s.endpoint);
     zmq_send(z, "hello", 5, ZMQ_DONTWAIT);
     is_int(zmq_recv(z, buf, sizeof buf, 0), -1, "who speaks without CURVE hears nothing");
-    is_int(s.n, before, "and is not heard");
+    is_int(heard(), before, "and is not heard");
     zmq_close(z);
     zmq_ctx_term(ctx);
 }
@@ -233,11 +250,12 @@ static void too_early(void)
 static void lost_connection(void)
 {
     struct link *l = open_as(&ann, mine.public, 20000);
-    int before = s.n;
+    int before = heard();
 
     s.lose_first = 1;
     is_code(ping(l), OK, &e, "a request whose server died with it is said again to the next one");
-    ok(s.n == before + 2 && s.seen[before % 8] == s.seen[(before + 1) % 8], "as the same request");
+    ok(heard() == before + 2 && s.seen[before % 8] == s.seen[(before + 1) % 8],
+       "as the same request");
     link_close(l);
 }
 
@@ -270,6 +288,7 @@ static void relay(void)
     is_code(link_server_take(near, &back, &arena, &bytes, &e), OK, &e, "the answer comes back");
     ok(back.n == 4 && !memcmp(back.id, guest.id, 4), "for the same guest");
     is_code(proto_decode(bytes.data, bytes.n, &arena, &got, &e), OK, &e, "whole");
+    link_server_close(near);
     is_code(link_relay(&near, "tcp://127.0.0.1:1", &e), ERR_USAGE, NULL,
             "a door does not relay over the network: %s", e.text);
     link_server_close(far);
@@ -286,7 +305,7 @@ int main(void)
     without_curve();
     too_early();
     lost_connection();
-    __atomic_store_n(&s.over, 1, __ATOMIC_RELEASE);
+    s.over = 1;
     pthread_join(s.thread, NULL);
     link_server_close(s.server);
     guests_free(s.guests);
