@@ -183,7 +183,7 @@ run_tests = ENGRAM_BIN=$(abspath $(BIN)) CC='$(CC)' ENGRAM_HEADER_FLAGS='$(PKG_C
 
 # ---- goals -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all test test-all crash-points fuzz fuzz-programs simulate cluster-test demo bench parity lint lint-quick fmt info help install deps clean FORCE
+.PHONY: all test test-all crash-points fuzz fuzz-programs simulate cluster-test chaos demo bench parity lint lint-quick fmt info help install deps clean FORCE
 all: $(PROGRAMS) ## programs: build/engram, engram-coordinator, engram-door, engram-worker
 
 test: $(if $(filter %.sh,$(TESTS)),$(PROGRAMS)) $(call test_programs,$(TESTS)) ## all quick tests; T="tests/parity tests/cli" picks by prefix
@@ -197,11 +197,25 @@ fuzz: ## libFuzzer on every target of tests/fuzz, FUZZ_SECONDS each (clang, libc
 	@JOBS=$(JOBS) tests/fuzz/run $(BUILD)/fuzz $(or $(FUZZ_SECONDS),60) $(FUZZED)
 FUZZED = $(filter $(T:%=%%),$(filter tests/fuzz/%,$(OWN_C)))
 fuzz-programs: $(call test_programs,$(FUZZED))
-crash-points: $(B)/tests/store/points/points ; @POINTS=all $< ## the store broken at each of its calls, in each way (minutes)
+
+crash-points: $(B)/tests/store/points/points ## the store broken at each of its calls, in each way (minutes)
+	@POINTS=all $<
+
 MUTANTS := $(shell sed -n 's/^mutant //p' tests/simulation/mutants.def)
-simulate: $(B)/$(if $(filter $(BUG),$(MUTANTS)),mutants/$(BUG),tests/simulation/simulate) ; @$< $(SEED) $(EVENTS) $(BUG:%=bug=%) $(WORLD:%=world=%) $(KEEP:%=keep=%) $(TELL:%=tell=%) ## a simulated world: SEED=n EVENTS=m; BUG= WORLD= KEEP= TELL=1
-$(B)/mutants/%: $(B)/tests/simulation/simulate tests/simulation/mutants.def ; $(Q)tests/simulation/support/mutate.sh $* $@.d && $(CC) $(ALL_CFLAGS) $@.d/*.c $(patsubst $(B)/%,$(B)/obj/%.o,$<) $(call object,$(call support,tests/simulation/simulate.c)) $(call archives,coordinator) $(call libraries,coordinator) -o $@
-cluster-test: all ; @$(subst JOBS=$(JOBS),JOBS=1,$(call run_tests,$(filter tests/slurm/%,$(SCRIPTS)))) ## worker groups through a real Slurm with 4 nodes on this host
+simulate: $(B)/$(if $(filter $(BUG),$(MUTANTS)),mutants/$(BUG),tests/simulation/simulate) ## a simulated world: SEED=n EVENTS=m; BUG= WORLD= KEEP= TELL=1
+	@$< $(SEED) $(EVENTS) $(BUG:%=bug=%) $(WORLD:%=world=%) $(KEEP:%=keep=%) $(TELL:%=tell=%)
+$(B)/mutants/%: $(B)/tests/simulation/simulate tests/simulation/mutants.def
+	$(Q)tests/simulation/support/mutate.sh $* $@.d
+	$(Q)$(CC) $(ALL_CFLAGS) $@.d/*.c $(patsubst $(B)/%,$(B)/obj/%.o,$<) \
+		$(call object,$(call support,tests/simulation/simulate.c)) \
+		$(call archives,coordinator) $(call libraries,coordinator) -o $@
+
+chaos: all $(B)/tests/chaos/user ## hundreds of kills, sleeps, cuts, a full disk while people work; ENGRAM_SEED=n (half an hour)
+	@$(subst JOBS=$(JOBS),JOBS=1,$(call run_tests,tests/chaos/slow_chaos.sh))
+
+cluster-test: all ## worker groups through a real Slurm with 4 nodes on this host
+	@$(subst JOBS=$(JOBS),JOBS=1,$(call run_tests,$(filter tests/slurm/%,$(SCRIPTS))))
+
 demo: all ; @ENGRAM_BIN=$(abspath $(BIN)) examples/storybook/demo.sh ## Storybook end to end
 
 bench: $(patsubst %.c,$(B)/%,$(filter bench/%,$(OWN_C))) all ## measurements of bench/; ROW="unet-256 score": rows beside PyTorch

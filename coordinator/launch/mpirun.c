@@ -9,6 +9,9 @@
  * so each group has its own RUN folder, and cleaning is removing it. It lies in memory: on a full disk a mapped file is SIGBUS,
  * and a group that could have paused dies. Without mpirun: the worker alone, one rank.
  *
+ * RUN is named by the home and the nonce, so that a coordinator finds those of its home, whatever happened to the files in it:
+ * what no process mentions any more is removed at the start.
+ *
  * run/group-N.pid holds pid, start time and nonce: first the intent, with pid 0, before RUN is made, then the group. A
  * coordinator that finds a living one adopts the group, also beyond the number it would start itself; else it removes the
  * RUN folder that the nonce names, so that a kill at any instant leaves nothing that nobody can find.
@@ -20,6 +23,7 @@
 #include "base/file.h"
 #include "base/log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
 #include <limits.h>
@@ -76,13 +80,37 @@ static void remove_tree(const char *path)
     if (path[0]) nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
+/* The folder of groups that lies in memory, and what the names of this home's begin with. */
+static const char MEMORY[] = "/dev/shm";
+
+static void name_mine(const struct launcher *l, char out[32])
+{
+    char home[HASH_TEXT];
+    snprintf(out, 32, "engram-%.12s-", hash_text(hash_bytes(l->home, strlen(l->home)), home));
+}
+
 static void name_run(const struct launcher *l, struct local *g)
 {
-    char text[HASH_TEXT];
+    char text[HASH_TEXT], mine[32];
     hash_text(g->nonce, text);
-    if (access("/dev/shm", W_OK | X_OK) == 0)
-        snprintf(g->run, sizeof g->run, "/dev/shm/engram-%.16s", text);
+    name_mine(l, mine);
+    if (access(MEMORY, W_OK | X_OK) == 0)
+        snprintf(g->run, sizeof g->run, "%s/%s%.12s", MEMORY, mine, text);
     else snprintf(g->run, sizeof g->run, "%s/run/g%.8s", l->home, text);
+}
+
+static void sweep_runs(const struct launcher *l)
+{
+    char mine[32], path[300];
+    DIR *d = opendir(MEMORY);
+
+    name_mine(l, mine);
+    for (struct dirent *x; d && (x = readdir(d));) {
+        if (strncmp(x->d_name, mine, strlen(mine))) continue;
+        snprintf(path, sizeof path, "%s/%s", MEMORY, x->d_name);
+        if (!process_mentions(path)) remove_tree(path);
+    }
+    if (d) closedir(d);
 }
 
 static enum code write_pid(const struct local *g, struct err *e)
@@ -108,8 +136,11 @@ static void adopt(struct launcher *l, struct local *g)
         hash_parse(text, &g->nonce, NULL))
         return;
     name_run(l, g);
-    if (process_adopt(&g->process, (pid_t)pid, started)) {
-        log_line(LOG_INFO, "%s (pid %d) is there from before; it is taken over", g->name, pid);
+    if (process_adopt(&g->process, (pid_t)pid, started) ||
+        process_find(&g->process, l->has_mpirun ? "mpirun" : "engram-worker",
+                     l->has_mpirun ? g->run : text)) {
+        log_line(LOG_INFO, "%s (pid %d) is there from before; it is taken over", g->name,
+                 (int)g->process.pid);
         return;
     }
     remove_tree(g->run);
@@ -150,6 +181,7 @@ static enum code find_groups(struct launcher *l, struct err *e)
         if (i < l->n_wanted || file_exists(l->groups[i].pid_file)) l->n = i + 1;
     }
     for (int i = 0; i < l->n; i++) adopt(l, &l->groups[i]);
+    sweep_runs(l);
     return OK;
 }
 

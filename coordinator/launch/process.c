@@ -1,5 +1,6 @@
 #include "coordinator/launch/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -88,6 +89,78 @@ int process_adopt(struct process *p, pid_t pid, unsigned long long started)
     if (pid <= 1 || !look(pid, &since, &state) || since != started || state == 'Z') return 0;
     *p = (struct process){.pid = pid, .started = started};
     return 1;
+}
+
+/* ---- by command line ---- */
+
+/* /proc/<pid>/<name> as bytes with a zero behind them; their number. */
+static size_t read_proc(pid_t pid, const char *name, char *text, size_t room)
+{
+    char path[64];
+    FILE *f;
+    size_t n;
+
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    if (!(f = fopen(path, "re"))) return 0;
+    n = fread(text, 1, room - 1, f);
+    fclose(f);
+    text[n] = '\0';
+    return n;
+}
+
+static int has_argument(const char *line, size_t n, const char *argument)
+{
+    for (const char *at = line; at < line + n; at += strlen(at) + 1)
+        if (strcmp(at, argument) == 0) return 1;
+    return 0;
+}
+
+/* Calls for every process until it says yes; its pid, or 0. */
+static pid_t any_process(int (*is)(pid_t pid, const char *program, const char *text),
+                         const char *program, const char *text)
+{
+    DIR *d = opendir("/proc");
+    pid_t found = 0;
+
+    for (struct dirent *x; d && !found && (x = readdir(d));) {
+        pid_t pid = (pid_t)atoi(x->d_name);
+        if (pid > 1 && is(pid, program, text)) found = pid;
+    }
+    if (d) closedir(d);
+    return found;
+}
+
+static int is_program_with(pid_t pid, const char *program, const char *argument)
+{
+    char name[32], line[8192];
+
+    read_proc(pid, "comm", name, sizeof name);
+    name[strcspn(name, "\n")] = '\0';
+    return strcmp(name, program) == 0 &&
+           has_argument(line, read_proc(pid, "cmdline", line, sizeof line), argument);
+}
+
+static int mentions(pid_t pid, const char *unused, const char *text)
+{
+    char line[8192];
+    size_t n = read_proc(pid, "cmdline", line, sizeof line);
+
+    (void)unused;
+    return n && memmem(line, n, text, strlen(text)) != NULL;
+}
+
+int process_find(struct process *p, const char *program, const char *argument)
+{
+    pid_t pid = any_process(is_program_with, program, argument);
+    unsigned long long started;
+    char state;
+
+    return pid && look(pid, &started, &state) && process_adopt(p, pid, started);
+}
+
+int process_mentions(const char *text)
+{
+    return any_process(mentions, NULL, text) != 0;
 }
 
 int process_runs(struct process *p, int *status)

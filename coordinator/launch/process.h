@@ -18,6 +18,12 @@ enum code process_start_into(struct process *p, char *const *argv, const char *c
 /* Takes over a process that somebody else started; 0 when it is not there (or another one has its pid). */
 int process_adopt(struct process *p, pid_t pid, unsigned long long started);
 
+/* Finds one by the name of its program and one of its arguments, for a start whose pid nobody had time to write down. O(processes);
+ * 0: there is none. */
+int process_find(struct process *p, const char *program, const char *argument);
+/* Does any process have a text in its command line? */
+int process_mentions(const char *text);
+
 /* Does it still run? A zombie does not. *status: how a child ended (waitpid), -1 where that cannot be known. */
 int process_runs(struct process *p, int *status);
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Two worker groups on one machine: both work, one that dies comes back, and both are found by a coordinator that did not start them.
-# timeout: 120
+# timeout: 300
 set -u
 . tests/tap.sh
 . tests/cluster/support/engram.sh

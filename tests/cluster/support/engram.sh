@@ -122,12 +122,11 @@ is_clean() {
     is "$(segments)" "" "$1: no shared memory is left"
     is "$(find "$home/run" -mindepth 1 ! -name coordinator.lock)" "" "$1: run/ is empty"
 }
-# Folders of worker groups in /dev/shm whose mpirun is not there any more. Other tests' groups are.
+# Folders of this home's worker groups in memory; their names begin with a hash of its path.
 segments() {
     local folder
-    for folder in /dev/shm/engram-+([0-9a-f]); do
-        echo "$folder" >"$TMPDIR/pattern"
-        [[ ! -d $folder ]] || grep -aqFf "$TMPDIR/pattern" /proc/[0-9]*/cmdline 2>/dev/null || echo "$folder"
+    for folder in /dev/shm/engram-"$(printf %s "$home" | sha256sum | cut -c1-12)"-*; do
+        [[ ! -d $folder ]] || echo "$folder"
     done
 }
 no_segments() { [[ -z $(segments) ]]; }
