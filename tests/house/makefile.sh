@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The Makefile's goals exist and its probes probe.
 . tests/tap.sh
-unset MAKEFLAGS MFLAGS MAKELEVEL
+unset MAKEFLAGS MFLAGS MAKELEVEL SAN CUDA # of the make that runs this test
 
 value() { DEPS=0 make -s --no-print-directory "print-$1" BUILD="$TMPDIR/build" "${@:2}" | sed 's/^[^=]*= *//'; }
 

@@ -60,6 +60,7 @@ engram learn --lineage pets "$photos/mug" --config "$quick" --no-evaluate >/dev/
 engram cancel 2 >/dev/null
 engram cancel 77 2>/dev/null
 until_true 10 is_number 'jobs_ended_total{state="cancelled"}' 1
+until_true 10 is_number 'refused_total{code="not-found"}' 1
 is "$(<"$home/wrong")" "" "numbers of a coordinator at work are well-formed"
 is "$(number 'submissions_total{kind="learn"}') $(number 'jobs{state="queued"}') $(number 'lineages') $(number users)" "2 1 1 1" \
     "submissions, jobs, lineages and users are counted"
