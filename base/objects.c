@@ -101,6 +101,27 @@ enum code objects_put(struct objects *o, const void *data, size_t bytes, struct 
     return rc;
 }
 
+enum code objects_keep(struct objects *o, struct hash h, struct err *e)
+{
+    char name[HASH_TEXT];
+    if (!objects_has(o, h))
+        return err_set(e, ERR_NOT_FOUND, "object %s is not in %s", hash_text(h, name), o->root);
+    return keep_found(o, h, e);
+}
+
+enum code objects_take(struct objects *o, const char *path, struct hash h, struct err *e)
+{
+    char place[PATH_MAX];
+    enum code rc = make_place(o, h, place, e);
+    if (rc) return rc;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return err_errno(e, "open %s", path);
+    if (fsync(fd)) rc = err_errno(e, "sync %s", path);
+    close(fd);
+    if (!rc && rename(path, place)) rc = err_errno(e, "rename %s to %s", path, place);
+    return rc ? rc : file_sync_name(place, e);
+}
+
 /* Copies and hashes in one pass: the object is named by the bytes that were written, even if the source changes. */
 static enum code copy_hashed(int from, const char *path, struct file_new *to, struct hash *out,
                              struct err *e)

@@ -23,6 +23,10 @@ enum code objects_put(struct objects *o, const void *data, size_t bytes, struct 
 enum code objects_put_file(struct objects *o, const char *path, struct hash *out, struct err *e);
 enum code objects_get(struct objects *o, struct hash h, size_t limit, struct bytes *out, struct err *e);
 int objects_has(struct objects *o, struct hash h);
+/* Makes sure that an object that was found stays: its writer may have been killed before that. One sync. ERR_NOT_FOUND: not there. */
+enum code objects_keep(struct objects *o, struct hash h, struct err *e);
+/* The file at path, on the same file system, becomes the object h: its bytes have been hashed by the caller. Synced, renamed. */
+enum code objects_take(struct objects *o, const char *path, struct hash h, struct err *e);
 /* Removes what writers left behind that were killed in the middle (file_sweep in every folder). Reads 257 folders. */
 enum code objects_sweep(struct objects *o, struct err *e);
 /* Path of an object's file for readers that map it. The bytes are not re-hashed. Caller's buffer. */

@@ -13,24 +13,29 @@
  *     too many of this key                -> refused(again), and silence for whoever does not listen even to that
  *     not a whole, correct message        -> refused(protocol)
  *     not one that belongs here           -> refused(denied)
- *     object_get, object_put              -> door_object
+ *     object_get, object_put              -> answered here, from and into the home's objects
  *     else                                -> to the coordinator, with the key; the answer goes back the same way
  *
  * One thread, beside ZeroMQ's and the one that answers who may come in. Files: main.c (process, limits of the system), pass.c (the
- * turn), quota.c (how much of each key), list.c (whose keys).
+ * turn), quota.c (how much of each key), list.c (whose keys), object.c (bytes of
+ * objects).
  */
 #ifndef COORDINATOR_DOOR_DOOR_H
 #define COORDINATOR_DOOR_DOOR_H
 
+#include "base/arrival.h"
 #include "coordinator/door/quota.h"
 #include "proto/link.h"
 
 enum { DOOR_FRONT, DOOR_BACK, DOOR_SIDES };
 
+struct door_objects;
+
 struct door {
     struct link_server *side[DOOR_SIDES];    /* owned: for guests, to the coordinator */
     struct guests *guests;            /* owned */
     struct quota *quota;              /* owned */
+    struct door_objects *objects;     /* owned; NULL: no home was named, and this door has none */
     int for_workers;                  /* whose messages it passes */
     uint64_t list_id;                 /* of the latest question for the list */
     int64_t list_ms, now_ms;          /* monotonic */
@@ -43,10 +48,27 @@ struct door {
 void door_turn(struct door *d, int timeout_ms);
 int64_t door_clock(void);             /* ms, monotonic */
 
-/* ---- object.c ---- */
+/* ---- object.c ----
+ *
+ * Bytes of objects come from and go to HOME/objects by hash alone; no name that comes over the wire is ever a path. What is not whole
+ * lies in HOME/incoming/users or /workers, a folder for each key, so that nobody can spoil what another sends. */
 
-/* Answers a question for bytes of an object itself. 0: it is for the coordinator. */
-int door_object(struct door *d, const struct link_peer *from, const struct message *m);
+struct door_objects_settings {
+    const char *home;
+    int for_workers;
+    uint64_t most_bytes;              /* of one object */
+    uint64_t most_waiting_bytes;      /* half-done, of one key; and */
+    size_t most_waiting;              /* so many */
+};
+
+enum code door_objects_open(struct door_objects **o, const struct door_objects_settings *s, struct err *e);
+void door_objects_close(struct door_objects *o);     /* NULL is fine */
+void door_objects_turn(struct door_objects *o, int64_t now_ms);      /* closes what is idle; looks once an hour for what is a day old */
+
+/* The answer to object_get or object_put of this key; its bytes live in the arena. Blocks for a disk, not for a peer: at most
+ * ARRIVAL_STEP bytes are hashed, or PROTO_PART written, a call. */
+void door_object(struct door_objects *o, struct hash key, const struct message *ask, int64_t now_ms, struct arena *a,
+                 struct message *answer);
 
 /* ---- list.c ---- */
 

@@ -39,6 +39,8 @@ static const char HELP[] =
     "  --listen ENDPOINT    where they come from; port 0: any free one\n"
     "  --connect ENDPOINT   where the coordinator takes them\n"
     "  --keys FILE          the coordinator's secret key\n"
+    "  --home DIR           whose objects it gives and takes, by hash (default: none)\n"
+    "  --object-mib N       size of one object, at most (default 4096)\n"
     "  --say FILE           where it writes, once, \"up ENDPOINT\" or \"failed\" and why\n"
     "  --parent PID         dies with this process\n"
     "  --memory MIB         address space, at most (default 256); beyond it dies and is started again\n"
@@ -51,8 +53,8 @@ static const char HELP[] =
 /* clang-format on */
 
 struct options {
-    const char *listen, *connect, *keys, *say, *whose, *log;
-    long parent, memory_mib, connections, rate, outstanding;
+    const char *listen, *connect, *keys, *say, *whose, *log, *home;
+    long parent, memory_mib, connections, rate, outstanding, object_mib;
 };
 
 static volatile sig_atomic_t stop;
@@ -65,21 +67,14 @@ static void on_signal(int n)
 
 static enum code read_options(int argc, char **argv, struct options *o, struct err *e)
 {
-    static const struct option names[] = {{"for", 1, 0, 'f'},
-                                          {"listen", 1, 0, 'l'},
-                                          {"connect", 1, 0, 'c'},
-                                          {"keys", 1, 0, 'k'},
-                                          {"say", 1, 0, 's'},
-                                          {"parent", 1, 0, 'p'},
-                                          {"memory", 1, 0, 'm'},
-                                          {"connections", 1, 0, 'n'},
-                                          {"rate", 1, 0, 'r'},
-                                          {"outstanding", 1, 0, 'o'},
-                                          {"log", 1, 0, 'j'},
-                                          {"help", 0, 0, 'h'},
-                                          {0, 0, 0, 0}};
+    static const struct option names[] = {
+        {"for", 1, 0, 'f'},         {"listen", 1, 0, 'l'},      {"connect", 1, 0, 'c'},
+        {"keys", 1, 0, 'k'},        {"say", 1, 0, 's'},         {"parent", 1, 0, 'p'},
+        {"memory", 1, 0, 'm'},      {"connections", 1, 0, 'n'}, {"rate", 1, 0, 'r'},
+        {"outstanding", 1, 0, 'o'}, {"home", 1, 0, 'd'},        {"object-mib", 1, 0, 'b'},
+        {"log", 1, 0, 'j'},         {"help", 0, 0, 'h'},        {0, 0, 0, 0}};
 
-    *o = (struct options){.memory_mib = 256, .connections = 8192};
+    *o = (struct options){.memory_mib = 256, .connections = 8192, .object_mib = 4096};
     for (int c; (c = getopt_long(argc, argv, "h", names, NULL)) != -1;) {
         switch (c) {
         case 'f': o->whose = optarg; break;
@@ -92,6 +87,8 @@ static enum code read_options(int argc, char **argv, struct options *o, struct e
         case 'n': o->connections = atol(optarg); break;
         case 'r': o->rate = atol(optarg); break;
         case 'o': o->outstanding = atol(optarg); break;
+        case 'd': o->home = optarg; break;
+        case 'b': o->object_mib = atol(optarg); break;
         case 'j': o->log = optarg; break;
         case 'h': fputs(HELP, stdout); exit(0);
         default: return err_set(e, ERR_USAGE, "see engram-door --help");
@@ -102,8 +99,11 @@ static enum code read_options(int argc, char **argv, struct options *o, struct e
         return err_set(e, ERR_USAGE,
                        "--for users or workers, --listen, --connect and --keys are needed; see "
                        "engram-door --help");
-    if (o->memory_mib < 64 || o->connections < 1 || o->rate < 0 || o->outstanding < 0)
-        return err_set(e, ERR_USAGE, "--memory takes at least 64, --connections at least 1");
+    if (o->memory_mib < 64 || o->connections < 1 || o->rate < 0 || o->outstanding < 0 ||
+        o->object_mib < 1 || o->object_mib > 1 << 20)
+        return err_set(e, ERR_USAGE,
+                       "--memory takes at least 64, --connections at least 1, --object-mib 1 to "
+                       "1048576");
     int workers = strcmp(o->whose, "workers") == 0;
     if (!o->rate) o->rate = workers ? 20000 : 500;
     if (!o->outstanding) o->outstanding = workers ? 8192 : 8;
@@ -152,12 +152,24 @@ static enum code limit(const struct options *o, struct err *e)
 
 /* ---- open, loop, close ---- */
 
+/* Many groups show one worker's key; a person sends a handful of photos. */
+static enum code open_objects(struct door *d, const struct options *o, struct err *e)
+{
+    uint64_t one = (uint64_t)o->object_mib << 20;
+    struct door_objects_settings s = {.home = o->home,
+                                      .for_workers = d->for_workers,
+                                      .most_bytes = one,
+                                      .most_waiting_bytes = d->for_workers ? 64 * one : one,
+                                      .most_waiting = d->for_workers ? 4096 : 64};
+    return door_objects_open(&d->objects, &s, e);
+}
+
 static enum code open_door(struct door *d, const struct options *o, struct err *e)
 {
     struct keys keys;
     struct link_place p = {.endpoint = o->listen, .keys = &keys, .takes_over = d->for_workers};
     struct quota_settings q = {.per_second = (double)o->rate,
-                               .bytes_per_second = d->for_workers ? 256e6 : 4e6,
+                               .bytes_per_second = d->for_workers ? 256e6 : 16e6,
                                .outstanding = (size_t)o->outstanding,
                                .bytes_under_way = 4u << 20};
     enum code rc = keys_read(&keys, o->keys, e);
@@ -166,6 +178,7 @@ static enum code open_door(struct door *d, const struct options *o, struct err *
     p.guests = d->guests = guests_make();
     d->quota = quota_make(&q);
     if (!d->guests || !d->quota) rc = err_set(e, ERR_NOMEM, "out of memory");
+    if (!rc && o->home) rc = open_objects(d, o, e);
     if (!rc) rc = link_relay(&d->side[DOOR_BACK], o->connect, e);
     if (!rc) rc = link_serve(&d->side[DOOR_FRONT], &p, e);
     memset(&keys, 0, sizeof keys);
@@ -177,6 +190,7 @@ static void close_door(struct door *d)
     for (int i = 0; i < DOOR_SIDES; i++) link_server_close(d->side[i]);
     guests_free(d->guests);
     quota_free(d->quota);
+    door_objects_close(d->objects);
 }
 
 /* For whoever started us and waits. */

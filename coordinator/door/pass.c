@@ -45,6 +45,24 @@ static void pass_on(struct door *d, const struct link_peer *from, struct slice b
     } else d->n_passed++;
 }
 
+static void answer_object(struct door *d, const struct link_peer *to, const struct message *m,
+                          struct arena *a)
+{
+    struct message answer;
+
+    if (!d->objects) {
+        refuse(d, to, m->id, ERR_DENIED, "this door has no objects");
+        return;
+    }
+    door_object(d->objects, to->key, m, d->now_ms, a, &answer);
+    answer.id = m->id;
+    if (answer.kind == MSG_object_part)
+        quota_charge(d->quota, to->key, answer.object_part.data.n, d->now_ms);
+    if (answer.kind == MSG_refused) d->n_refused++;
+    else d->n_passed++;
+    link_server_send(d->side[DOOR_FRONT], to, &answer, NULL);
+}
+
 /* A message whose key is fine. Decoding is what costs, so it comes after the quota. */
 static void look_at(struct door *d, struct link_peer *from, struct slice bytes, struct arena *a,
                     enum quota_verdict v)
@@ -62,8 +80,9 @@ static void look_at(struct door *d, struct link_peer *from, struct slice bytes, 
     if (rc) {
         proto_line(e.text);
         refuse(d, from, m.id, rc, e.text);
-    } else if (!(m.kind == MSG_object_get || m.kind == MSG_object_put) ||
-               !door_object(d, from, &m)) {
+    } else if (m.kind == MSG_object_get || m.kind == MSG_object_put) {
+        answer_object(d, from, &m, a);
+    } else {
         pass_on(d, from, bytes, &m);
     }
 }
@@ -130,5 +149,6 @@ void door_turn(struct door *d, int timeout_ms)
     if (ready[DOOR_BACK]) take_from_coordinator(d, &a);
     if (ready[DOOR_FRONT]) take_from_guests(d, &a);
     arena_fini(&a);
+    if (d->objects) door_objects_turn(d->objects, d->now_ms);
     list_ask(d);
 }

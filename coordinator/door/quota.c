@@ -237,3 +237,12 @@ int quota_end(struct quota *q, const struct link_peer *peer, uint64_t id, size_t
     take_out(q, at);
     return 1;
 }
+
+void quota_charge(struct quota *q, struct hash key, size_t bytes, int64_t now_ms)
+{
+    struct visitor *w = visitor(q, key, now_ms);
+
+    if (!w) return;
+    fill(&w->bytes, q->settings.bytes_per_second, now_ms);
+    w->bytes.level -= (double)bytes;
+}

@@ -30,7 +30,7 @@ struct one {
 
 struct doors {
     struct arena strings;
-    const char *program, *keys, *log, *memory;
+    const char *program, *home, *keys, *log, *memory;
     char parent[24];
     struct one one[DOORS];
 };
@@ -61,13 +61,10 @@ static enum code make_keys(struct doors *d, const char *home, struct err *e)
 static enum code start(struct doors *d, int i, int64_t now_ms, struct err *e)
 {
     struct one *o = &d->one[i];
-    const char *argv[] = {d->program, "--for",
-                          WHOSE[i],   "--listen",
-                          o->listen,  "--connect",
-                          o->connect, "--keys",
-                          d->keys,    "--say",
-                          o->say,     "--parent",
-                          d->parent,  d->memory ? "--memory" : NULL,
+    const char *argv[] = {d->program, "--for",     WHOSE[i],   "--listen",
+                          o->listen,  "--connect", o->connect, "--keys",
+                          d->keys,    "--say",     o->say,     "--parent",
+                          d->parent,  "--home",    d->home,    d->memory ? "--memory" : NULL,
                           d->memory,  NULL};
 
     unlink(o->say);
@@ -132,6 +129,7 @@ static enum code name_things(struct doors *d, const struct doors_options *o, str
     struct arena *a = &d->strings;
 
     snprintf(d->parent, sizeof d->parent, "%d", (int)getpid());
+    d->home = arena_strdup(a, o->home);
     d->log = arena_printf(a, "%s/log/door.log", o->home);
     if (o->memory_mib) d->memory = arena_printf(a, "%d", o->memory_mib);
     for (int i = 0; i < DOORS; i++) {
@@ -142,7 +140,7 @@ static enum code name_things(struct doors *d, const struct doors_options *o, str
         if (!d->one[i].listen || !d->one[i].connect || !d->one[i].say)
             return err_set(e, ERR_NOMEM, "out of memory");
     }
-    return d->log ? OK : err_set(e, ERR_NOMEM, "out of memory");
+    return d->home && d->log ? OK : err_set(e, ERR_NOMEM, "out of memory");
 }
 
 /* What a killed coordinator left of doors that this one does not have. */
