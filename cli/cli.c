@@ -214,6 +214,43 @@ enum code cli_commit_or_base(const char *lineage, const char *name, struct arena
     return OK;
 }
 
+static enum code add_rows(struct job_rows *to, const struct job_rows *page, size_t *room,
+                          struct arena *a, struct err *e)
+{
+    if (to->n + page->n > *room) {
+        *room = 2 * *room + page->n;
+        struct job_row *all = arena_alloc(a, *room * sizeof *all);
+        if (!all) return err_set(e, ERR_NOMEM, "out of memory for jobs");
+        if (to->n) memcpy(all, to->v, to->n * sizeof *all);
+        to->v = all;
+    }
+    if (page->n) memcpy(to->v + to->n, page->v, page->n * sizeof *page->v);
+    to->n += page->n;
+    return OK;
+}
+
+enum code cli_jobs(const struct msg_queue *q, uint64_t limit, struct arena *a, struct job_rows *out,
+                   uint64_t *total, struct err *e)
+{
+    struct message ask = {.kind = MSG_queue, .queue = *q}, answer;
+    size_t room = 0;
+    *out = (struct job_rows){0};
+    if (total) *total = 0;
+    for (int more = 1; more && out->n < limit;) {
+        uint64_t left = limit - out->n;
+        ask.queue.limit = left < PROTO_ROWS ? left : PROTO_ROWS;
+        enum code rc = cli_ask(&ask, a, &answer, e);
+        const struct job_rows *page = &answer.jobs.rows;
+        if (!rc) rc = add_rows(out, page, &room, a, e);
+        if (rc) return rc;
+        more = page->n && answer.jobs.total > page->n;
+        if (out->n) ask.queue.below = out->v[out->n - 1].job;
+        /* Of one lineage nobody counts them: a page says only whether there are more. */
+        if (total) *total = *q->lineage ? out->n + (size_t)more : answer.jobs.total;
+    }
+    return OK;
+}
+
 enum code cli_job(const char *text, uint64_t *out, struct err *e)
 {
     char *end;
@@ -222,6 +259,13 @@ enum code cli_job(const char *text, uint64_t *out, struct err *e)
     if (end == digits || *end || !*out)
         return err_set(e, ERR_USAGE, "\"%s\" is no job; engram queue lists them", text);
     return OK;
+}
+
+enum code cli_priority(const char *text, uint64_t *out, struct err *e)
+{
+    *out = PRIORITY_NORMAL;
+    if (!text || !proto_parse_priority(text, out, e)) return OK;
+    return err_context(e, "--priority");
 }
 
 enum code cli_settings(const char *config, const struct words *set, struct settings *out,
@@ -258,14 +302,16 @@ json_t *cli_job_json(const struct job_row *r)
     for (size_t i = 0; i < r->results.n; i++)
         json_array_append_new(results, cli_hash_json(r->results.v[i]));
     return json_pack(
-        "{s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:I,s:I,s:I,s:I,s:o,s:o}", "job",
-        (json_int_t)r->job, "kind", proto_job_kind(r->kind), "state", proto_job_state(r->state),
-        "owner", r->owner, "lineage", r->lineage, "token", r->token, "class", r->class_word,
-        "stage", r->stage ? proto_stage_kind(r->stage) : "", "step", (json_int_t)r->step, "of",
-        (json_int_t)r->of, "eta_ms", (json_int_t)r->eta_ms, "line", r->line, "submitted_ms",
-        (json_int_t)r->submitted_ms, "started_ms", (json_int_t)r->started_ms, "finished_ms",
-        (json_int_t)r->finished_ms, "attempts", (json_int_t)r->attempts, "commit",
-        cli_hash_json(r->commit), "results", results);
+        "{s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:s,s:b,s:I}",
+        "job", (json_int_t)r->job, "kind", proto_job_kind(r->kind), "state",
+        proto_job_state(r->state), "owner", r->owner, "lineage", r->lineage, "token", r->token,
+        "class", r->class_word, "stage", r->stage ? proto_stage_kind(r->stage) : "", "step",
+        (json_int_t)r->step, "of", (json_int_t)r->of, "eta_ms", (json_int_t)r->eta_ms, "line",
+        r->line, "submitted_ms", (json_int_t)r->submitted_ms, "started_ms",
+        (json_int_t)r->started_ms, "finished_ms", (json_int_t)r->finished_ms, "attempts",
+        (json_int_t)r->attempts, "commit", cli_hash_json(r->commit), "results", results, "priority",
+        proto_priority(r->priority), "held", (int)r->held, "starts_in_ms",
+        (json_int_t)r->starts_in_ms);
 }
 
 const char *cli_size(uint64_t bytes, char out[32])

@@ -23,7 +23,8 @@ extern struct cli {
     int local;                         /* a verb that is about this home, whatever the profile says */
 } cli;
 
-extern const struct verb verb_doctor, verb_check, verb_plan, verb_up, verb_down, verb_lineage, verb_learn, verb_queue, verb_watch, verb_cancel,
+extern const struct verb verb_doctor, verb_check, verb_plan, verb_up, verb_down, verb_lineage, verb_learn, verb_queue, verb_watch, verb_cancel, verb_retry, verb_pause,
+    verb_resume, verb_forget, verb_groups, verb_drain,
     verb_log, verb_show, verb_sample, verb_evaluate, verb_export, verb_import, verb_admin;
 
 /* Prints "engram: <line>" and returns the exit status. cli_fail_all prints every problem and returns the first one's. */
@@ -53,7 +54,13 @@ enum code cli_commits(const char *lineage, struct arena *a, struct commit_rows *
 enum code cli_commit(const char *lineage, const char *name, struct arena *a, struct hash *out, struct err *e);
 /* The same, or the base model without any commit ("0": proto_base_alone). */
 enum code cli_commit_or_base(const char *lineage, const char *name, struct arena *a, struct hash *out, struct err *e);
+/* Up to `limit` jobs that match, newest first, in pages; *total (may be NULL) counts all that do. */
+enum code cli_jobs(const struct msg_queue *ask, uint64_t limit, struct arena *a, struct job_rows *out, uint64_t *total,
+                   struct err *e);
 enum code cli_job(const char *text, uint64_t *out, struct err *e);          /* "12" or "job-12" */
+
+/* --priority high, normal or low; text NULL: normal. */
+enum code cli_priority(const char *text, uint64_t *out, struct err *e);
 
 /* Reads --config files and --set assignments over the defaults; canonical JSON into the arena. */
 struct settings;

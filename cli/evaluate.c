@@ -16,7 +16,7 @@
 #define OBJECT_BYTES (UINT64_C(1) << 31)
 
 struct evaluating {
-    const char *lineage, *commit, *out, *summary, *config, *title;
+    const char *lineage, *commit, *out, *summary, *config, *title, *priority;
     struct words set, prompts, gallery;
     int again;
     int64_t seed;
@@ -65,7 +65,9 @@ static enum code measure(struct evaluating *v, struct err *e)
     struct hash commit;
     struct message answer;
     struct job_row row;
-    enum code rc = cli_settings(v->config, &v->set, &settings, &json, &v->arena, &p, e);
+    uint64_t priority;
+    enum code rc = cli_priority(v->priority, &priority, e);
+    if (!rc) rc = cli_settings(v->config, &v->set, &settings, &json, &v->arena, &p, e);
     problems_fini(&p);
     if (!rc) rc = cli_commit(v->lineage, v->commit, &v->arena, &commit, e);
     if (!rc) rc = check_prompts(v, e);
@@ -76,7 +78,8 @@ static enum code measure(struct evaluating *v, struct err *e)
                                        .commit = commit,
                                        .prompts = {v->prompts.n, v->prompts.v},
                                        .seed = (uint64_t)v->seed,
-                                       .settings = json}};
+                                       .settings = json,
+                                       .priority = priority}};
     rc = cli_ask(&ask, &v->arena, &answer, e);
     if (!rc) rc = progress_follow(answer.accepted.job, &v->arena, &row, e);
     if (!rc && !row.results.n)
@@ -234,6 +237,8 @@ static int run(int argc, char **argv)
          "measure with this prompt, like \"a {concept} at night\"; may be repeated"},
         {"again", OPTION_FLAG, &v.again, NULL, "measure even if it has been"},
         {"seed", OPTION_NUMBER, &v.seed, "N", "of the pictures (default 0)"},
+        {"priority", OPTION_TEXT, &v.priority, "HOW",
+         "high, normal (default) or low: higher ones go first"},
         {"config", OPTION_TEXT, &v.config, "FILE", "settings in YAML"},
         {"set", OPTION_LIST, &v.set, "KEY=VALUE",
          "one setting, like evaluate.per_prompt=8; may be repeated"},

@@ -18,12 +18,13 @@
 #define FEWEST_PIXELS 32 /* a picture smaller than this teaches nothing */
 
 struct learning {
-    const char *lineage, *token, *class_word, *kind, *config, *memory, *dir;
+    const char *lineage, *token, *class_word, *kind, *config, *memory, *priority, *dir;
     struct words set, preview;
     struct caption_wish caption;
     int wait, no_evaluate;
     struct settings settings;
     const char *settings_json;
+    uint64_t importance; /* enum priority */
     struct concept concept;
     struct lineage_row row;
     struct commit_rows commits;
@@ -166,6 +167,8 @@ static void check(struct learning *l)
         return;
     }
     o.captioner = caption_captioner(&asked);
+    if (cli_priority(l->priority, &l->importance, &e))
+        problems_add(&l->problems, e.code, "%s", e.text);
     cli_settings(l->config, &l->set, &l->settings, &l->settings_json, &l->arena, &l->problems, &e);
     if (concept_read(l->dir, &o, &l->concept, &l->problems, &e) && !l->problems.n)
         problems_add(&l->problems, e.code, "%s", e.text);
@@ -211,7 +214,8 @@ static enum code submit(struct learning *l, uint64_t *job, struct err *e)
                             .captions = {n, caption},
                             .seed = seed,
                             .preview_prompts = {l->preview.n, l->preview.v},
-                            .settings = l->settings_json};
+                            .settings = l->settings_json,
+                            .priority = l->importance};
     m->wants = WANT_SCORE | (prior ? (unsigned)WANT_PRIOR : 0u) |
                (l->preview.n ? (unsigned)WANT_SAMPLE : 0u) |
                (l->no_evaluate ? 0u : (unsigned)WANT_EVALUATE);
@@ -260,6 +264,8 @@ static int run(int argc, char **argv)
          "do not measure this and earlier concepts afterwards"},
         {"memory", OPTION_TEXT, &l.memory, "SIZE",
          "what the worker group's machine has, like 8G (default: what is free here)"},
+        {"priority", OPTION_TEXT, &l.priority, "HOW",
+         "high, normal (default) or low: higher ones go first"},
         {"wait", OPTION_FLAG, &l.wait, NULL, "follow it to the end"},
         {"help-settings", OPTION_FLAG, &settings_wanted, NULL,
          "list every setting with its default"},

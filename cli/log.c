@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define COMMIT_BYTES (UINT64_C(1) << 31)
+#define HISTORY 30 /* lines: three losses and what led to them */
 
 static const char *date(int64_t ms, char out[32])
 {
@@ -148,20 +149,69 @@ static const char *memory_of(const struct stage_row *s, char out[128])
     return out;
 }
 
+/* What is durable of a job's life; progress comes and goes. */
+static enum code ask_history(uint64_t job, struct arena *a, struct event_rows *out, struct err *e)
+{
+    struct message ask = {.kind = MSG_watch, .watch.job = job}, answer;
+    enum code rc = cli_ask(&ask, a, &answer, e);
+    *out = rc ? (struct event_rows){0} : answer.events.rows;
+    size_t n = 0;
+    for (size_t i = 0; i < out->n; i++)
+        if (out->v[i].type != EVENT_PROGRESS) out->v[n++] = out->v[i];
+    out->n = n;
+    return rc;
+}
+
+/* Of a job that went straight on nobody asks for it; of others it is the evidence: which group was lost, where, at which step. */
+static int is_history_wanted(const struct msg_job_info *info)
+{
+    if (info->rows.v[0].state == JOB_FAILED) return 1;
+    for (size_t i = 0; i < info->stages.n; i++)
+        if (info->stages.v[i].attempts > 1) return 1;
+    return 0;
+}
+
+static void print_history(const struct event_rows *rows)
+{
+    size_t from = rows->n > HISTORY ? rows->n - HISTORY : 0;
+    char when[32];
+    printf("history%s\n", from ? ", the end of it (--json has all)" : "");
+    for (size_t i = from; i < rows->n; i++)
+        printf("  %s  %s\n", date(rows->v[i].at_ms, when), rows->v[i].text);
+}
+
+static json_t *history_json(const struct event_rows *rows)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct event_row *r = &rows->v[i];
+        json_array_append_new(
+            list, json_pack("{s:I,s:s,s:I,s:I,s:s}", "at_ms", (json_int_t)r->at_ms, "stage",
+                            r->stage ? proto_stage_kind(r->stage) : "", "step", (json_int_t)r->step,
+                            "of", (json_int_t)r->of, "text", r->text));
+    }
+    return list;
+}
+
+static int print_job_json(const struct msg_job_info *info, const struct event_rows *history)
+{
+    json_t *stages = json_array(), *root = cli_job_json(&info->rows.v[0]);
+    for (size_t i = 0; i < info->stages.n; i++)
+        json_array_append_new(stages, stage_json(&info->stages.v[i]));
+    json_object_set_new(root, "stages", stages);
+    json_object_set_new(root, "history", history_json(history));
+    return cli_print(root);
+}
+
 static int show_job(uint64_t job, struct arena *a)
 {
     struct err e = {0};
     struct message ask = {.kind = MSG_job, .job = {.job = job}}, answer;
-    if (cli_ask(&ask, a, &answer, &e)) return cli_fail(&e);
+    struct event_rows history;
+    if (cli_ask(&ask, a, &answer, &e) || ask_history(job, a, &history, &e)) return cli_fail(&e);
     const struct msg_job_info *info = &answer.job_info;
     const struct job_row *r = &info->rows.v[0];
-    if (cli.json) {
-        json_t *stages = json_array(), *root = cli_job_json(r);
-        for (size_t i = 0; i < info->stages.n; i++)
-            json_array_append_new(stages, stage_json(&info->stages.v[i]));
-        json_object_set_new(root, "stages", stages);
-        return cli_print(root);
-    }
+    if (cli.json) return print_job_json(info, &history);
     char when[32], took[32], memory[128];
     printf("job %" PRIu64 "  %s  %s  lineage %s%s%s\nsubmitted %s by %s\n", r->job,
            proto_job_kind(r->kind), proto_job_state(r->state), r->lineage,
@@ -174,6 +224,7 @@ static int show_job(uint64_t job, struct arena *a)
                s->state == STAGE_DONE ? cli_duration(s->seconds, took) : "", s->attempts,
                memory_of(s, memory), *s->line ? "  " : "", s->line);
     }
+    if (is_history_wanted(info)) print_history(&history);
     cli_close();
     return 0;
 }

@@ -106,7 +106,7 @@ enum code options_read(const struct verb *v, const struct option_spec *spec, siz
             size_t length = eq ? (size_t)(eq - name) : strlen(name);
             const struct option_spec *o = find(spec, n, name, length);
             if (!o) o = find(COMMON, N_COMMON, name, length);
-            if (!o || (arg[1] == '-') != (o->name[1] != '\0')) rc = unknown(v, spec, n, name, e);
+            if (!o || (arg[1] != '-' && o->name[1])) rc = unknown(v, spec, n, name, e);
             else if (o->kind == OPTION_FLAG && eq)
                 rc = err_set(e, ERR_USAGE, "--%s takes no value", o->name);
             else if (o->kind == OPTION_FLAG || eq) rc = put(o, eq ? eq + 1 : NULL, e);

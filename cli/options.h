@@ -4,7 +4,7 @@
  *     if (options_read(&VERB, o, n, argc, argv, &rest, &e)) return cli_fail(&e);     // --help prints and exits 0
  *
  * Every verb has --help, --json and --home. Options may stand anywhere; "--" ends them; "--name value" and "--name=value" are the
- * same. An option of one letter has one dash. An unknown option names the nearest known one.
+ * same. An option of one letter has one dash or two. An unknown option names the nearest known one.
  */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H

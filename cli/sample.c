@@ -16,7 +16,7 @@
 #define EVALUATION "customconcept101"
 
 struct sampling {
-    const char *lineage, *commit, *out, *config, *negative, *prompts, *layout;
+    const char *lineage, *commit, *out, *config, *negative, *prompts, *layout, *priority;
     struct words set, concepts;
     int64_t per_prompt, seed;
     int no_wait;
@@ -96,7 +96,9 @@ static enum code submit(const struct sampling *s, const struct words *given,
     const char *json;
     struct hash commit;
     struct message answer;
-    enum code rc = cli_settings(s->config, &s->set, &settings, &json, a, &p, e);
+    uint64_t priority;
+    enum code rc = cli_priority(s->priority, &priority, e);
+    if (!rc) rc = cli_settings(s->config, &s->set, &settings, &json, a, &p, e);
     if (!rc) rc = cli_commit_or_base(s->lineage, s->commit, a, &commit, e);
     if (!rc) rc = gather_prompts(s, given, commit, a, prompts, e);
     problems_fini(&p);
@@ -109,7 +111,8 @@ static enum code submit(const struct sampling *s, const struct words *given,
                                      .negative = s->negative,
                                      .per_prompt = (uint64_t)s->per_prompt,
                                      .seed = (uint64_t)s->seed,
-                                     .settings = json}};
+                                     .settings = json,
+                                     .priority = priority}};
     rc = cli_ask(&ask, a, &answer, e);
     if (!rc) *job = answer.accepted.job;
     return rc;
@@ -178,6 +181,8 @@ static int run(int argc, char **argv)
         {"config", OPTION_TEXT, &s.config, "FILE", "settings in YAML"},
         {"set", OPTION_LIST, &s.set, "KEY=VALUE",
          "one setting, like sample.guidance=5; may be repeated"},
+        {"priority", OPTION_TEXT, &s.priority, "HOW",
+         "high, normal (default) or low: higher ones go first"},
         {"no-wait", OPTION_FLAG, &s.no_wait, NULL, "only submit; engram watch follows it"},
     };
     struct err e = {0};

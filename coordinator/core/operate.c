@@ -177,7 +177,7 @@ void operate_retry(struct core *c, const struct core_event *ev)
 
     if (!find(c, ev, ev->message->retry.job, &t)) return;
     if (!JOB_ENDED(t.row->state)) {
-        core_done(c, "");
+        core_done(c, "it has not ended");
         return;
     }
     if (!may_retry(c, ev, &t)) return;
