@@ -96,7 +96,10 @@ void put_prior(struct core *c, struct prior *r)
 /* The counters, once, when the batch has anything else to write. */
 void actions_end(struct core *c)
 {
-    struct core_put *p = c->out->n_puts && first_time(c, &c->clock_stamp) ? next_put(c) : NULL;
+    struct core_put *p;
+
+    if (c->out->n_puts) jobs_pass(c);
+    p = c->out->n_puts && first_time(c, &c->clock_stamp) ? next_put(c) : NULL;
 
     if (p) *p = (struct core_put){.type = PUT_CLOCK, .clock = &c->clock};
     c->out->failed |= c->broken;

@@ -109,6 +109,8 @@ static enum code check_job(const struct core *c, const struct core_job *j, struc
                proto_job_state(j->state), open);
     if ((leased > 0) != (j->state == JOB_RUNNING))
         BROKEN("job %llu is %s with %d leases", N(j->id), proto_job_state(j->state), leased);
+    if (!JOB_ENDED(j->state) && j->id < c->clock.open && !(j->flags & JOB_MARKED))
+        BROKEN("job %llu is open, and a restart would pass it over", N(j->id));
     if ((j->flags & JOB_HOLDS) && (j->state != JOB_FAILED || j->commit_number))
         BROKEN("job %llu holds its lineage and is %s", N(j->id), proto_job_state(j->state));
     if ((rc = check_prior(c, j, e))) return rc;

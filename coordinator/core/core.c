@@ -19,6 +19,7 @@ struct core *core_make(const struct core_settings *s)
     if (!c->settings.term_ms) c->settings.term_ms = 30000;
     if (!c->settings.poll_ms) c->settings.poll_ms = PROTO_POLL_MS;
     if (!c->settings.loss_limit) c->settings.loss_limit = 3;
+    c->clock.open = 1;
     return c;
 }
 

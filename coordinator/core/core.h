@@ -74,7 +74,8 @@ struct core_stage {
 enum core_job_flag {
     JOB_HELD = 1,                         /* paused by somebody: no stage of it begins */
     JOB_HOLDS = 2,                        /* failed, and its lineage waits for a retry or cancel (FAILURE_WAIT) */
-    JOB_FORGOTTEN = 4                     /* photos, previews, prompts are gone */
+    JOB_FORGOTTEN = 4,                    /* photos, previews, prompts are gone */
+    JOB_MARKED = 8                        /* open though its id is below clock.open: retried, or open for very long */
 };
 
 struct core_job {
@@ -91,6 +92,7 @@ struct core_job {
     /* Where it stands: slots of other jobs. */
     uint32_t self, next, prev;            /* among ready ones of its flow, or those that wait for class images */
     uint32_t later, earlier;              /* learn: in its lineage */
+    uint32_t newer, older;                /* open jobs of its owner, by id; not those that are marked */
     uint32_t flow, ticket;
     uint8_t list, touched, put;           /* put: a PUT_JOB of this batch reads it */
 };
@@ -168,7 +170,10 @@ struct core_group {                       /* not durable: a restarted coordinato
 };
 
 /* Counters that only rise, durable with the batch that raised them. */
-struct core_clock { uint64_t job, epoch, seq; };
+struct core_clock {
+    uint64_t job, epoch, seq;             /* the newest of each */
+    uint64_t open;                        /* no job with a smaller id is open, but those that are marked or hold a lineage */
+};
 
 struct core_settings {
     int64_t term_ms;                      /* of a lease; 0: 30000 */
@@ -299,8 +304,9 @@ void core_actions_fini(struct core_actions *a);
 void core_step(struct core *c, const struct core_event *ev, int64_t now_ms, struct core_actions *out);
 
 /* ---- after a restart: rows in, in this order: clock, users, drains, lineages, their commits by number, class images, jobs,
- * stages of jobs. Jobs by rising id (it is the order in which they are served). Ended jobs and their stages may be
- * left out or given; they are passed over. ERR_CORRUPT names what does not fit. ---- */
+ * stages of jobs. Jobs by rising id (it is the order in which they are served): those from clock.open on, and of those before it
+ * the ones with JOB_HOLDS or JOB_MARKED. Ended jobs and their stages may be left out or given; they are passed over.
+ * ERR_CORRUPT names what does not fit. ---- */
 
 void core_load_clock(struct core *c, struct core_clock clock);
 enum code core_load_user(struct core *c, const struct core_user *row, struct err *e);          /* copies, as all */
@@ -326,6 +332,12 @@ const struct core_stage *core_stage_of(const struct core_job *j, enum stage_kind
 enum stage_kind core_stage_now(const struct core_job *j);
 int core_job_held(const struct core *c, const struct core_job *j);               /* itself, or with its lineage */
 struct hash core_job_commit(const struct core *c, const struct core_job *j);     /* of commit_number; zero: none */
+
+/* Open jobs of a user in one of these states (bits 1 << enum job_state; 0: any), newest first, below an id (0: from the newest),
+ * without those that are marked; into ids, at most limit. Looks at no more than *budget jobs and takes off how many;
+ * *below becomes where to go on, 0: no more. How many there are. */
+size_t core_page(const struct core *c, uint32_t owner, uint64_t states, uint64_t *below, size_t limit, size_t *budget,
+                 uint64_t *ids);
 
 const struct core_lineage *core_lineage(const struct core *c, uint32_t id);      /* ids from 1; NULL: none */
 const struct core_lineage *core_lineage_named(const struct core *c, const char *name);

@@ -107,8 +107,10 @@ void operate_cancel(struct core *c, const struct core_event *ev)
 /* It comes back from the store with the stages that had a lease. */
 static struct core_job *bring_back(struct core *c, const struct core_past *past)
 {
-    struct core_job *j = jobs_add(c, &past->job);
+    struct core_job marked = past->job, *j;
 
+    marked.flags |= JOB_MARKED;
+    j = jobs_add(c, &marked);
     for (int i = 0; j && i < past->n_stages; i++) {
         const struct core_stage *row = &past->stage[i];
         struct core_stage *s = stage_record(c, j, row->kind);
@@ -185,6 +187,7 @@ void operate_retry(struct core *c, const struct core_event *ev)
     if (!t.j && !(t.j = bring_back(c, ev->past))) return;
     if (t.j->kind == JOB_LEARN && !t.j->commit_number && !held)
         enter_again(c, t.j, ev->past->token);
+    jobs_mark(c, t.j);
     job_revive(c, t.j);
     prior_join(c, t.j);
     if (t.j->kind == JOB_LEARN) lineage_advance(c, lineage_of(c, t.j));

@@ -44,6 +44,7 @@ struct user {
     struct core_user row;
     uint32_t ring[PRIORITIES][CLASSES];          /* flows whose turn comes; the one that is next, 0: none */
     uint32_t ready[PRIORITIES];                  /* jobs in them */
+    uint32_t newest, oldest;                     /* open jobs that are not marked */
     size_t heap[HEAPS];                          /* its place among users, + 1; 0: not there */
     uint64_t urgent_in_a_row, counted, stamp;    /* counted: in core.ready; stamp: of the batch that puts it */
 };
@@ -136,6 +137,8 @@ struct core_job *jobs_by_key(const struct core *c, const uint8_t key[CORE_KEY]);
 struct core_job *jobs_add(struct core *c, const struct core_job *row);   /* NULL: broken */
 void jobs_remove(struct core *c, struct core_job *j);
 void jobs_free_all(struct core *c);
+void jobs_mark(struct core *c, struct core_job *j);                      /* open, and clock.open may pass it */
+void jobs_pass(struct core *c);                                          /* clock.open rises over what has ended */
 void jobs_count(struct core *c, const struct core_job *j, int by);       /* in the counters of state and owner */
 
 /* ---- actions.c: what a step puts and tells ---- */

@@ -17,6 +17,7 @@ struct page {
     uint32_t lineage_id, owner_id; /* 0: all */
     uint64_t states;
     size_t limit, n;
+    uint64_t below;   /* as asked */
     uint64_t next_id; /* go on below; 0: no more */
     uint64_t ids[];   /* [limit] */
 };
@@ -171,23 +172,41 @@ enum code pages_ask(struct server *s, const struct asked *q, struct err *e)
     memset(&g->q.m, 0, sizeof g->q.m); /* its strings end with the batch */
     g->states = ask->states;
     g->limit = limit;
-    g->next_id = ask->below ? ask->below : INT64_MAX;
+    g->below = g->next_id = ask->below;
     strcpy(g->lineage, ask->lineage); /* both are within PROTO_NAME: decoded */
     strcpy(g->owner, ask->owner);
     if ((rc = name_owner(s, g, e)) || (rc = name_lineage(s, g, e))) {
         free(g);
         return rc;
     }
-    if (g->owner_id && !g->lineage_id) {
-        rc = store_page(s->store, g->owner_id, g->states, ask->below, limit, g->ids, &g->n, e);
-        answer(s, g, rc, e);
-        free(g);
-        return OK;
-    }
     *s->pages->last = g;
     s->pages->last = &g->next;
     s->pages->n++;
     return OK;
+}
+
+/* An owner's open jobs are in the core, the others are found by an index. */
+static enum code go_on_owner(struct server *s, struct page *g, size_t *budget, int *done,
+                             struct err *e)
+{
+    g->n += core_page(s->core, g->owner_id, g->states, &g->next_id, g->limit - g->n, budget,
+                      g->ids + g->n);
+    *done = g->n == g->limit || !g->next_id;
+    return *done
+               ? store_page(s->store, g->owner_id, g->states, g->below, g->limit, g->ids, &g->n, e)
+               : OK;
+}
+
+static enum code go_on(struct server *s, struct page *g, size_t *budget, int *done, struct err *e)
+{
+    struct looker l = {s, g};
+    enum code rc;
+
+    if (g->owner_id && !g->lineage_id) return go_on_owner(s, g, budget, done, e);
+    rc = store_walk(s->store, g->next_id, wants_row, &l, g->limit, budget, g->ids, &g->n,
+                    &g->next_id, e);
+    *done = g->n == g->limit || !g->next_id;
+    return rc;
 }
 
 void pages_turn(struct server *s)
@@ -196,11 +215,10 @@ void pages_turn(struct server *s)
 
     while (s->pages->first && budget) {
         struct page *g = s->pages->first;
-        struct looker l = {s, g};
         struct err e;
-        enum code rc = store_walk(s->store, g->next_id, wants_row, &l, g->limit, &budget, g->ids,
-                                  &g->n, &g->next_id, &e);
-        if (!rc && g->n < g->limit && g->next_id) break; /* in the next turn */
+        int done;
+        enum code rc = go_on(s, g, &budget, &done, &e);
+        if (!rc && !done) break; /* in the next turn */
         answer(s, g, rc, &e);
         if (!(s->pages->first = g->next)) s->pages->last = &s->pages->first;
         s->pages->n--;

@@ -171,7 +171,7 @@ enum code db_prepare(struct store *s, struct err *e)
 {
     enum code rc = db_run(s,
                           "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;"
-                          " PRAGMA cache_size = -65536",
+                          " PRAGMA cache_size = -32768",
                           "settings", e);
 
     if (rc) return rc;

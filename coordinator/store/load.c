@@ -6,7 +6,7 @@
 
 /* ---- the small tables ---- */
 
-static enum code load_clock(struct store *s, struct core *c, struct err *e)
+static enum code load_clock(struct store *s, struct core *c, uint64_t *open, struct err *e)
 {
     struct query q = query_begin(s, SQL_CLOCK, "read the clock", e);
     struct core_clock clock = {0};
@@ -15,8 +15,10 @@ static enum code load_clock(struct store *s, struct core *c, struct err *e)
         clock.job = query_get_u64(&q);
         clock.epoch = query_get_u64(&q);
         clock.seq = query_get_u64(&q);
+        clock.open = query_get_u64(&q);
     } else if (!q.code) q.code = err_set(e, ERR_CORRUPT, "the table `clock` is empty");
     core_load_clock(c, clock);
+    *open = clock.open;
     return query_end(&q);
 }
 
@@ -146,91 +148,79 @@ static enum code check_commits(struct store *s, struct err *e)
     return query_end(&q);
 }
 
-/* ---- jobs that wait ---- */
+/* ---- jobs that have not ended ---- */
 
+/* Reads the rows of a query of jobs. Those that ever had a lease are noted: they have stages. */
 struct ids {
     uint64_t *v; /* owned */
     size_t n, room;
 };
 
-static enum code gather(struct query *q, struct ids *ids)
+static int note(struct ids *ids, uint64_t id)
 {
+    size_t room = ids->room ? 2 * ids->room : 1024;
+    uint64_t *v = ids->n < ids->room ? ids->v : mem_grow(ids->v, ids->room, room, sizeof *v);
+
+    if (!v) return 0;
+    if (v != ids->v) ids->room = room;
+    ids->v = v;
+    ids->v[ids->n++] = id;
+    return 1;
+}
+
+static enum code read_jobs(struct query *q, struct core *c, struct ids *leased)
+{
+    struct job_words words;
+    struct core_job j;
+
     while (query_row(q)) {
-        if (ids->n == ids->room) {
-            size_t room = ids->room ? 2 * ids->room : 1024;
-            uint64_t *v = mem_grow(ids->v, ids->room, room, sizeof *v);
-            if (!v) {
-                q->code = err_set(q->err, ERR_NOMEM, "out of memory");
-                break;
-            }
-            ids->v = v;
-            ids->room = room;
-        }
-        ids->v[ids->n++] = query_get_u64(q);
+        row_job(q, &j, &words);
+        if (!q->code) q->code = core_load_job(c, &j, words.token, q->err);
+        if (!q->code && j.started_ms && !note(leased, j.id))
+            q->code = err_set(q->err, ERR_NOMEM, "out of memory");
     }
     return query_end(q);
 }
 
-static enum code find_open(struct store *s, uint32_t users, struct ids *ids, struct err *e)
+/* Few: retried, open for very long, or failed where the lineage waits. */
+static enum code load_marked(struct store *s, struct core *c, uint64_t open, struct ids *leased,
+                             struct err *e)
 {
-    struct query q = query_begin(s, SQL_HOLDING_IDS, "find jobs", e);
-    enum code rc = gather(&q, ids);
+    struct query q = query_begin(s, SQL_MARKED, "find marked jobs", e);
+    struct ids marked = {0};
+    enum code rc;
 
-    for (uint32_t u = 1; u <= users && !rc; u++)
-        for (uint64_t state = JOB_QUEUED; state <= JOB_PAUSED && !rc; state++) {
-            q = query_begin(s, SQL_OPEN_IDS, "find jobs", e);
-            query_u64(&q, u);
-            query_u64(&q, state);
-            rc = gather(&q, ids);
-        }
+    query_u64(&q, open);
+    while (query_row(&q))
+        if (!note(&marked, query_get_u64(&q))) q.code = err_set(e, ERR_NOMEM, "out of memory");
+    rc = query_end(&q);
+    for (size_t i = 0; i < marked.n && !rc; i++) {
+        q = query_begin(s, SQL_JOB, "read a marked job", e);
+        query_u64(&q, marked.v[i]);
+        rc = read_jobs(&q, c, leased);
+    }
+    free(marked.v);
     return rc;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
-/* Reads the open jobs with ids in a range: they lie together, so that the table is read as it is written. */
-static enum code load_range(struct store *s, struct core *c, uint64_t first, uint64_t last,
-                            struct err *e)
+static enum code load_open(struct store *s, struct core *c, uint64_t open, struct ids *leased,
+                           struct err *e)
 {
     struct query q = query_begin(s, SQL_JOBS, "read jobs", e);
-    struct job_words words;
-    struct core_job j;
 
-    query_u64(&q, first);
-    query_u64(&q, last);
-    while (query_row(&q)) {
-        row_job(&q, &j, &words);
-        if (!q.code) q.code = core_load_job(c, &j, words.token, e);
-    }
-    return query_end(&q);
+    query_u64(&q, open);
+    return read_jobs(&q, c, leased);
 }
 
-enum { GAP = 64 }; /* ended rows that are cheaper read over than sought around */
-
-static enum code load_jobs(struct store *s, struct core *c, const struct ids *ids, struct err *e)
-{
-    enum code rc = OK;
-
-    for (size_t i = 0, k; i < ids->n && !rc; i = k) {
-        for (k = i + 1; k < ids->n && ids->v[k] - ids->v[k - 1] <= GAP;) k++;
-        rc = load_range(s, c, ids->v[i], ids->v[k - 1], e);
-    }
-    return rc;
-}
-
-static enum code load_stages(struct store *s, struct core *c, const struct ids *ids, struct err *e)
+static enum code load_stages(struct store *s, struct core *c, const struct ids *leased,
+                             struct err *e)
 {
     struct core_stage g;
     enum code rc = OK;
 
-    for (size_t i = 0; i < ids->n && !rc; i++) {
-        if (!core_job(c, ids->v[i])->started_ms) continue; /* it never had a lease */
+    for (size_t i = 0; i < leased->n && !rc; i++) {
         struct query q = query_begin(s, SQL_STAGES, "read stages", e);
-        query_u64(&q, ids->v[i]);
+        query_u64(&q, leased->v[i]);
         while (query_row(&q)) {
             row_stage(&q, &g);
             if (!q.code) q.code = core_load_stage(c, &g, e);
@@ -242,23 +232,23 @@ static enum code load_stages(struct store *s, struct core *c, const struct ids *
 
 enum code store_load(struct store *s, struct core *c, int64_t now_ms, struct err *e)
 {
+    struct ids leased = {0};
     struct arena a = {0};
-    struct ids ids = {0};
+    uint64_t open = 0;
     enum code rc = store_ready(s, e);
 
-    if (!rc) rc = load_clock(s, c, e);
+    if (!rc) rc = load_clock(s, c, &open, e);
     if (!rc) rc = load_users(s, c, &a, e);
     if (!rc) rc = load_drains(s, c, e);
     if (!rc) rc = load_lineages(s, c, &a, e);
     if (!rc) rc = load_commits(s, c, e);
     if (!rc) rc = check_commits(s, e);
     if (!rc) rc = load_priors(s, c, e);
-    if (!rc) rc = find_open(s, core_last_user(c), &ids, e);
-    if (!rc && ids.n) qsort(ids.v, ids.n, sizeof *ids.v, by_number);
-    if (!rc) rc = load_jobs(s, c, &ids, e);
-    if (!rc) rc = load_stages(s, c, &ids, e);
+    if (!rc) rc = load_marked(s, c, open, &leased, e);
+    if (!rc) rc = load_open(s, c, open, &leased, e);
+    if (!rc) rc = load_stages(s, c, &leased, e);
     if (!rc) rc = core_restart(c, now_ms, e);
-    free(ids.v);
+    free(leased.v);
     arena_fini(&a);
     return rc ? err_context(e, "%s", s->path) : OK;
 }

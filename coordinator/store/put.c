@@ -269,6 +269,7 @@ static enum code put_clock(struct store *s, const struct core_put *p, struct are
     query_u64(&q, p->clock->job);
     query_u64(&q, p->clock->epoch);
     query_u64(&q, p->clock->seq);
+    query_u64(&q, p->clock->open);
     return query_run(&q);
 }
 

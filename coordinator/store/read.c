@@ -226,23 +226,34 @@ static int newest_first(const void *a, const void *b)
     return *x > *y ? -1 : *x < *y;
 }
 
+/* A query of ids, and of states where they are to be looked at, joins those that are there. */
+static enum code gather(struct query *q, uint64_t states, uint64_t *ids, size_t *n)
+{
+    while (query_row(q)) {
+        ids[*n] = query_get_u64(q);
+        *n += !states || (states >> query_get_u64(q) & 1);
+    }
+    return query_end(q);
+}
+
 enum code store_page(struct store *s, uint32_t owner, uint64_t states, uint64_t below, size_t limit,
                      uint64_t *ids, size_t *n, struct err *e)
 {
-    uint64_t *all = mem_alloc(limit * JOB_CANCELLED + 1, sizeof *all);
+    uint64_t *all = mem_alloc(limit * 4 + *n, sizeof *all);
     enum code rc = all ? OK : no_memory(e);
-    size_t found = 0;
+    size_t found = *n;
 
-    for (uint64_t state = JOB_QUEUED; state <= JOB_CANCELLED && !rc; state++) {
+    if (all) memcpy(all, ids, *n * sizeof *ids);
+    for (uint64_t state = JOB_DONE - 1; state <= JOB_CANCELLED && !rc; state++) {
+        int marked = state < JOB_DONE;
         struct query q;
-        if (states && !(states >> state & 1)) continue;
-        q = query_begin(s, SQL_PAGE_OWNER, "read a page of jobs", e);
+        if (!marked && states && !(states >> state & 1)) continue;
+        q = query_begin(s, marked ? SQL_PAGE_MARKED : SQL_PAGE_ENDED, "read a page of jobs", e);
         query_u64(&q, owner);
-        query_u64(&q, state);
+        if (!marked) query_u64(&q, state);
         query_u64(&q, below ? below : INT64_MAX);
         query_u64(&q, limit);
-        while (query_row(&q)) all[found++] = query_get_u64(&q);
-        rc = query_end(&q);
+        rc = gather(&q, marked ? states : 0, all, &found);
     }
     if (found) qsort(all, found, sizeof *all, newest_first);
     *n = found < limit ? found : limit;

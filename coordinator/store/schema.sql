@@ -12,9 +12,10 @@ CREATE TABLE clock (                                              -- one row: co
     job   INTEGER NOT NULL,                                       -- the newest job
     epoch INTEGER NOT NULL,                                       -- the newest lease
     seq   INTEGER NOT NULL,                                       -- the newest row of events and audit
+    open  INTEGER NOT NULL,                                       -- jobs before it have ended, but those that are marked
     batch INTEGER NOT NULL                                        -- the newest transaction of puts (mark.h)
 ) STRICT;
-INSERT INTO clock VALUES (1, 0, 0, 0, 0);
+INSERT INTO clock VALUES (1, 0, 0, 0, 1, 0);
 
 CREATE TABLE users (
     id          INTEGER PRIMARY KEY,
@@ -91,9 +92,9 @@ CREATE TABLE jobs (
     request       BLOB    NOT NULL,                               -- the rest of it, packed
     CHECK ((state = 4) = (stages & 898776 = 0))                   -- done: every stage is (each digit 0 or 4)
 ) STRICT;
-CREATE INDEX jobs_by_key ON jobs (substr(key, 1, 8));
-CREATE INDEX jobs_by_owner ON jobs (owner, state);
-CREATE INDEX jobs_that_hold ON jobs (id) WHERE flags & 2;
+CREATE INDEX jobs_by_key ON jobs (substr(key, 1, 8)) WHERE state >= 4;   -- the core knows the keys of those that wait
+CREATE INDEX jobs_by_owner ON jobs (owner, state) WHERE state >= 4;      -- and has those that wait in order
+CREATE INDEX jobs_marked ON jobs (owner) WHERE flags & 10;               -- open, or failed and waited for, before clock.open
 
 CREATE TABLE stages (
     job           INTEGER NOT NULL REFERENCES jobs (id) DEFERRABLE INITIALLY DEFERRED,
@@ -159,7 +160,7 @@ WHEN new.epoch < old.epoch
 BEGIN SELECT raise(ABORT, 'invariant 5: an epoch that falls'); END;
 
 CREATE TRIGGER clock_rises BEFORE UPDATE ON clock
-WHEN new.job < old.job OR new.epoch < old.epoch OR new.seq < old.seq OR new.batch < old.batch
+WHEN new.job < old.job OR new.epoch < old.epoch OR new.seq < old.seq OR new.open < old.open OR new.batch < old.batch
 BEGIN SELECT raise(ABORT, 'invariant 5: a counter that falls'); END;
 
 CREATE TRIGGER audit_stays BEFORE UPDATE ON audit

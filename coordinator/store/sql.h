@@ -3,7 +3,7 @@
     SQL(BEGIN, "BEGIN IMMEDIATE")                                                                                      \
     SQL(COMMIT, "COMMIT")                                                                                              \
     SQL(ROLLBACK, "ROLLBACK")                                                                                          \
-    SQL(SET_CLOCK, "UPDATE clock SET job = ?, epoch = ?, seq = ?")                                                     \
+    SQL(SET_CLOCK, "UPDATE clock SET job = ?, epoch = ?, seq = ?, open = ?")                                           \
     SQL(SET_BATCH, "UPDATE clock SET batch = ?")                                                                       \
     SQL(SET_USER, "INSERT INTO users (id, name, role, team, key, revoked, weight, max_queued, max_running, max_bytes," \
                   " added_ms, used_ms, bytes, done, failed, cancelled)"                                                \
@@ -44,7 +44,7 @@
     SQL(DROP_TEXT, "DELETE FROM texts WHERE id = ? AND uses <= 0")                                                     \
     SQL(TEXT, "SELECT text FROM texts WHERE id = ?")                                                                   \
     SQL(BATCH, "SELECT batch FROM clock")                                                                              \
-    SQL(CLOCK, "SELECT job, epoch, seq FROM clock")                                                                    \
+    SQL(CLOCK, "SELECT job, epoch, seq, open FROM clock")                                                              \
     SQL(USERS, "SELECT id, name, role, team, key, revoked, weight, max_queued, max_running, max_bytes, added_ms,"      \
                " used_ms, bytes, done, failed, cancelled FROM users ORDER BY id")                                      \
     SQL(DRAINS, "SELECT name FROM drains")                                                                             \
@@ -53,11 +53,10 @@
     SQL(COMMITS, "SELECT c.lineage, c.number, c.hash, c.parent, c.job, c.committed_ms, c.seconds, j.token"             \
                  " FROM commits AS c JOIN jobs AS j ON j.id = c.job ORDER BY c.lineage, c.number")                     \
     SQL(PRIORS, "SELECT id, key, maker, made FROM priors ORDER BY id")                                                 \
-    SQL(OPEN_IDS, "SELECT id FROM jobs WHERE owner = ? AND state = ?")                                                 \
-    SQL(HOLDING_IDS, "SELECT id FROM jobs WHERE flags & 2")                                                            \
-    SQL(JOBS, "SELECT " JOB_COLUMNS " WHERE id BETWEEN ? AND ? AND (state < 4 OR flags & 2) ORDER BY id")                  \
+    SQL(MARKED, "SELECT id FROM jobs WHERE flags & 10 AND id < ? ORDER BY id")                                         \
+    SQL(JOBS, "SELECT " JOB_COLUMNS " WHERE id >= ? AND (state < 4 OR flags & 10) ORDER BY id")                        \
     SQL(JOB, "SELECT " JOB_COLUMNS " WHERE id = ?")                                                                        \
-    SQL(JOB_BY_KEY, "SELECT " JOB_COLUMNS " WHERE substr(key, 1, 8) = substr(?1, 1, 8) AND key = ?1")                      \
+    SQL(JOB_BY_KEY, "SELECT " JOB_COLUMNS " WHERE substr(key, 1, 8) = substr(?1, 1, 8) AND state >= 4 AND key = ?1")       \
     SQL(STAGES, "SELECT " STAGE_COLUMNS " WHERE job = ? ORDER BY kind")                                                    \
     SQL(ASTRAY, "SELECT name FROM lineages AS l WHERE head IS NOT coalesce((SELECT hash FROM commits"                  \
                 " WHERE lineage = l.id ORDER BY number DESC LIMIT 1), zeroblob(32))")                                  \
@@ -78,7 +77,10 @@
     SQL(NAMED_IMAGES, "SELECT id, request FROM jobs WHERE id > ? AND kind = 1 AND flags & 4 = 0 ORDER BY id LIMIT ?")  \
     SQL(NAMED_OUTPUTS, "SELECT s.job, s.kind, s.outputs FROM stages AS s JOIN jobs AS j ON j.id = s.job"               \
                        " WHERE (s.job, s.kind) > (?, ?) AND j.flags & 4 = 0 ORDER BY s.job, s.kind LIMIT ?")           \
-    SQL(PAGE_OWNER, "SELECT id FROM jobs WHERE owner = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ?")           \
+    SQL(PAGE_ENDED, "SELECT id FROM jobs WHERE owner = ? AND state = ? AND state >= 4 AND id < ?"                      \
+                    " ORDER BY id DESC LIMIT ?")                                                                       \
+    SQL(PAGE_MARKED, "SELECT id, state FROM jobs WHERE owner = ? AND flags & 10 AND id < ? AND state < 4"              \
+                     " ORDER BY id DESC LIMIT ?")                                                                      \
     SQL(PAGE_WALK, "SELECT id, owner, state, lineage FROM jobs WHERE id < ? ORDER BY id DESC")
 
 #define JOB_COLUMNS                                                                                                       \

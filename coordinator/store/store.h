@@ -50,7 +50,7 @@ struct store_job {
     uint64_t concept;
 };
 enum code store_job(struct store *s, uint64_t id, struct arena *a, struct store_job *out, struct err *e);
-/* The job that a request key made; *there is 0 when there is none. */
+/* The ended job that a request key made; *there is 0 when there is none. Those that have not ended the core knows. */
 enum code store_job_by_key(struct store *s, struct hash key, struct arena *a, struct store_job *out, int *there,
                            struct err *e);
 
@@ -71,7 +71,7 @@ enum code store_audit(struct store *s, uint64_t after, size_t limit, struct aren
                       struct err *e);
 
 /* Ids of jobs below `below` (0: from the newest), newest first, into ids [limit]. store_page: of one owner, in one of these states
- * (bits 1 << enum job_state). O(limit). */
+ * (bits 1 << enum job_state); those that have ended or are marked, joined to the *n that are there (core_page). O(limit). */
 enum code store_page(struct store *s, uint32_t owner, uint64_t states, uint64_t below, size_t limit, uint64_t *ids,
                      size_t *n, struct err *e);
 /* store_walk: those that the caller wants, looking at no more than *budget rows; *next is the id to go on below (0: no more), and

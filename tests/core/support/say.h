@@ -95,7 +95,9 @@ TAP_FN struct message say_many(const char *user, const struct message *m, size_t
                                                         .past = shelf_past(&shelf, core, &m[i])}
                                 : (struct core_request){.code = ERR_PROTOCOL, .line = "no message"};
     step(&ev);
-    return actions.n_tells ? actions.tells[0].answer : (struct message){0};
+    for (size_t i = 0; i < actions.n_tells; i++)
+        if (actions.tells[i].type == TELL_ANSWER) return actions.tells[i].answer;
+    return (struct message){0};
 }
 
 TAP_FN struct message say(struct message m)

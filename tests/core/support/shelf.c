@@ -124,7 +124,8 @@ static enum code load_jobs(const struct shelf *s, struct core *c, struct err *e)
     enum code rc = OK;
 
     for (size_t i = 0; i < s->n_jobs && !rc; i++)
-        rc = core_load_job(c, &s->jobs[i].job, s->jobs[i].token, e);
+        if (i + 1 >= s->clock.open || (s->jobs[i].job.flags & (JOB_HOLDS | JOB_MARKED)))
+            rc = core_load_job(c, &s->jobs[i].job, s->jobs[i].token, e);
     for (size_t i = 0; i < s->n_jobs && !rc; i++)
         for (int k = 0; k < s->jobs[i].n_stages && !rc; k++)
             rc = core_load_stage(c, &s->jobs[i].stage[k], e);
