@@ -119,7 +119,7 @@ static void coordinator(struct examination *x)
     if (cli_ask(&ask, &a, &answer, &e)) finding(x, WARNING, "coordinator", "%s", e.text);
     else {
         const struct msg_pong *p = &answer.pong;
-        finding(x, p->groups && !*p->line ? HEALTHY : WARNING, "coordinator",
+        finding(x, *p->line ? WARNING : HEALTHY, "coordinator",
                 "pid %llu, %llu group(s), %llu rank(s)%s%s", (unsigned long long)p->pid,
                 (unsigned long long)p->groups, (unsigned long long)p->ranks, *p->line ? ": " : "",
                 p->line);

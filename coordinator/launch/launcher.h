@@ -53,6 +53,7 @@ struct launch_want {
 
 struct launcher_table {
     const char *name;
+    int by_backlog;                   /* without work there may be no group, and that is well */
     enum code (*open)(struct launcher **l, const struct launch_options *o, struct err *e);
     /* Looks at what runs, starts and ends groups as wanted, after a back-off when the last ones died young. lost: nonces
      * that are gone since; their leases are free. Never blocks. */

@@ -250,6 +250,7 @@ const struct launcher_table *launcher_slurm(void)
 {
     static const struct launcher_table table = {
         .name = "slurm",
+        .by_backlog = 1,
         .open = slurm_open,
         .poll = slurm_poll,
         .knows = slurm_knows,

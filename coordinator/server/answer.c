@@ -63,11 +63,12 @@ static enum code answer_ping(struct server *s, const struct asked *q, const stru
                  .user = q->user,
                  .role = (uint64_t)(by->row && by->row->role == ROLE_ADMIN ? ROLE_ADMIN : by->role),
                  .ready = now.ready}};
-    out->pong.line = core_stopping(s->core)       ? "stopping"
-                     : launcher[0]                ? launcher
-                     : !now.groups                ? "no worker group has said hello yet"
-                     : now.draining == now.groups ? "all worker groups are draining"
-                                                  : "";
+    out->pong.line = core_stopping(s->core) ? "stopping"
+                     : launcher[0]          ? launcher
+                     : !now.groups && (!s->launch_waits || now.ready)
+                         ? "no worker group has said hello yet"
+                     : now.groups && now.draining == now.groups ? "all worker groups are draining"
+                                                                : "";
     return OK;
 }
 

@@ -199,6 +199,7 @@ static int knows(void *self, const char *name, struct hash nonce, int64_t now_ms
 void groups_join(struct groups *g, struct server *s)
 {
     s->launch_trouble = trouble;
+    s->launch_waits = g->l && g->table->by_backlog;
     s->launch_knows = knows;
     s->launch_self = g;
 }

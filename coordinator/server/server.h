@@ -66,6 +66,7 @@ struct server {
     struct web *web;                  /* borrowed; NULL: no pages */
     /* Optional, of the launcher: a line for `ping`; may the group that says hello (name) or asks for a stage (NULL) work? */
     const char *(*launch_trouble)(void *self);
+    int launch_waits;                            /* without work there need be no group */
     int (*launch_knows)(void *self, const char *name, struct hash nonce, int64_t now_ms);
     void *launch_self;
 };
