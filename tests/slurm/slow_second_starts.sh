@@ -15,6 +15,8 @@ started_again() { (($(cat "$home"/log/group-*.log | grep -c "starts on") >= 2));
 again_or_over() { started_again || all_ended; }
 works_again() { (($(cat "$home"/log/group-*.log | grep -c "job . [a-z]*: begins") > $1)); }
 for ((round = 1; round <= ${ENGRAM_ROUNDS:-10}; round++)); do
+    # Slurm drains a node on which it finds the job that it starts there ("Duplicate jobid").
+    scontrol update 'NodeName=n[1-4]' State=resume 2>/dev/null
     sleep 6 # so that what Slurm writes next is some seconds off
     new_slurm_home
     learn_rex $steps
