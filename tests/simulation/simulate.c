@@ -40,7 +40,7 @@ static void tell_short(const struct world_options *o, const struct world *w)
     struct story s;
     struct err e;
 
-    shrink(o, w, 8000, &s);
+    shrink(o, w, 20000000, &s);
     printf("\nshrunk in %d runs to %llu events with %zu faults:\n\n    %s\n\n", s.runs, N(s.events),
            s.options.n_kept, s.command);
     s.options.tell = 1;
@@ -245,7 +245,7 @@ static void short_story(uint64_t first)
         w = NULL;
     }
     if (!ok(w != NULL, "epochs that begin anew break some world")) return;
-    shrink(&o, w, 2000, &s);
+    shrink(&o, w, 500000, &s);
     ok(s.events < 100, "its story is shrunk from %llu events to %llu: %s", N(w->counts.events),
        N(s.events), s.command);
     struct world *again = world_make(&s.options, &e);

@@ -43,16 +43,12 @@ static void count(struct ledger *l, uint64_t *n, uint64_t by)
     LEDGER_SET(l, *n, *n + by);
 }
 
-void ledger_list(struct world *w, uint64_t id, struct ledger_job *j)
+static void list(struct ledger *l, struct ledger_job *j, int could)
 {
-    struct ledger *l = &w->ledger;
-    int64_t next_ms;
-    int could = could_begin(w, j, &next_ms), was = j->listed;
     struct ledger_user *u = &l->users[j->owner];
-    int p = j->priority < PRIORITIES ? j->priority : 0;
+    int p = j->priority < PRIORITIES ? j->priority : 0, was = j->listed;
     uint64_t all = u->listed[0] + u->listed[1] + u->listed[2];
 
-    if (next_ms) remember_time(l, id, next_ms);
     if (could == was) return;
     if (could && !was && !all) LEDGER_SET(l, u->since, l->steps);
     if (!could && u->is_new && all == 1) LEDGER_SET(l, u->is_new, 0);
@@ -60,6 +56,15 @@ void ledger_list(struct world *w, uint64_t id, struct ledger_job *j)
     if ((could >= STAGE_SAMPLE) != (was >= STAGE_SAMPLE))
         count(l, &u->beside[p], could >= STAGE_SAMPLE ? 1 : (uint64_t)-1);
     LEDGER_SET(l, j->listed, (uint8_t)could);
+}
+
+void ledger_list(struct world *w, uint64_t id, struct ledger_job *j)
+{
+    int64_t next_ms;
+    int could = could_begin(w, j, &next_ms);
+
+    if (next_ms) remember_time(&w->ledger, id, next_ms);
+    list(&w->ledger, j, could);
 }
 
 /* Those whose time has come since. */
@@ -71,14 +76,12 @@ static void time_passes(struct world *w)
     if (!l->n_backing_off || l->back_ms > w->coordinator.now_ms) return;
     size_t n = l->n_backing_off;
     l->n_backing_off = 0;
-    for (size_t i = 0; i < n; i++) { /* the list only shrinks meanwhile */
+    for (size_t i = 0; i < n; i++) {
         uint64_t id = l->backing_off[i];
+        struct ledger_job *j = ledger_job(l, id);
         int64_t next_ms;
-        could_begin(w, ledger_job(l, id), &next_ms);
-        if (!next_ms) {
-            ledger_list(w, id, ledger_job(l, id));
-            continue;
-        }
+        list(l, j, could_begin(w, j, &next_ms));
+        if (!next_ms) continue;
         l->backing_off[l->n_backing_off++] = id;
         if (next_ms < next) next = next_ms;
     }

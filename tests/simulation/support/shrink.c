@@ -12,15 +12,15 @@ enum { NEXT_SEEDS = 40, OTHER_SEEDS = 400, SHORT = 30 };
 struct attempt {
     struct story *s;
     char invariant[48];
-    int calm;              /* it broke when there were no more faults: by what did not end */
-    int runs;              /* that may be made in all */
-    struct kept *happened; /* owned: the faults of the best so far */
+    int calm;                  /* it broke when there were no more faults: by what did not end */
+    uint64_t played, may_play; /* events, in all worlds that were tried */
+    struct kept *happened;     /* owned: the faults of the best so far */
     size_t n_happened;
 };
 
 static int spent(const struct attempt *a)
 {
-    return a->s->runs >= a->runs;
+    return a->played >= a->may_play;
 }
 
 static int is_short(const struct attempt *a)
@@ -49,6 +49,7 @@ static int breaks(struct attempt *a, const struct world_options *o, uint64_t *ev
         a->n_happened = w->n_happened;
         w->happened = NULL;
     }
+    a->played += w->counts.events + 200; /* to make a world costs about that */
     world_free(w);
     return found;
 }
@@ -173,9 +174,10 @@ static void fewer_faults(struct attempt *a)
 
 /* ---- all of it ---- */
 
-void shrink(const struct world_options *o, const struct world *broken, int runs, struct story *out)
+void shrink(const struct world_options *o, const struct world *broken, uint64_t may_play,
+            struct story *out)
 {
-    struct attempt a = {.s = out, .runs = runs};
+    struct attempt a = {.s = out, .may_play = may_play};
     struct shape shape = broken->shape;
     uint64_t events;
 
@@ -189,7 +191,7 @@ void shrink(const struct world_options *o, const struct world *broken, int runs,
     if (breaks(&a, &out->options, &events)) {
         for (int i = 0; i < 8 && !is_short(&a); i++)
             if (!smaller(&a) + !other_seeds(&a) + !fewer_events(&a) == 3) break;
-        a.runs += runs / 4; /* whatever was spent before */
+        a.may_play += may_play / 4; /* whatever was spent before */
         breaks(&a, &out->options, &events);
         fewer_faults(&a);
     }

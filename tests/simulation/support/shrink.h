@@ -2,7 +2,7 @@
  * be left out without the same invariant holding again.
  *
  *     struct story s;
- *     shrink(&options, w, 6000, &s);      // w: the world that broke; 6000: worlds that may be tried, about
+ *     shrink(&options, w, 20000000, &s);  // w: the world that broke; events that may be played in others, about
  *     printf("%s\n", s.command);          // replays it exactly
  *     story_fini(&s);
  */
@@ -22,7 +22,7 @@ struct story {
 };
 
 /* Deterministic. A world that is tried is no longer than the shortest so far. */
-void shrink(const struct world_options *o, const struct world *broken, int runs, struct story *out);
+void shrink(const struct world_options *o, const struct world *broken, uint64_t may_play, struct story *out);
 /* `make simulate ...` that plays these options. Owned by the caller. */
 char *story_command(const struct world_options *o);
 /* "drop.1000.3,kill_after.3.7" */
