@@ -35,6 +35,18 @@ static void figures(const struct world *w)
            N(c->zombies_refused), N(c->restarts), (double)(w->now_ms - 1700000000000) / 3.6e6);
 }
 
+static void faults(const struct world *w)
+{
+    const char *sep = "faults: ";
+
+    for (int f = 0; f < FAULTS; f++) {
+        if (!w->counts.faults[f]) continue;
+        printf("%s%llu %s", sep, N(w->counts.faults[f]), fault_names[f]);
+        sep = ", ";
+    }
+    printf("%s\n", *sep == 'f' ? "no faults" : "");
+}
+
 static void tell_short(const struct world_options *o, const struct world *w)
 {
     struct story s;
@@ -105,6 +117,7 @@ static int one_world(int argc, char **argv)
     }
     world_run(w);
     figures(w);
+    faults(w);
     broken = w->broken[0] != 0;
     printf("%s\n", broken ? w->broken : "all invariants held, everything ended");
     if (broken) {

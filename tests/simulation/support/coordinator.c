@@ -136,12 +136,15 @@ static void step(struct world *w, const struct core_event *ev, uint64_t asker, i
     size_t puts = k->actions.n_puts, tells = k->actions.n_tells;
     struct err e;
 
+    if (k->actions.failed) return; /* nothing of this batch will ever be */
     w->counts.events++;
     tell_step(w, ev, asker);
     ledger_before(w, ev, asker, tampered);
+    if (fault(w, &k->dice, FAULT_no_memory)) arena_fail_after(1 + (long)dice_roll(&k->dice, 8));
     core_step(k->core, ev, now(w), &k->actions);
-    if (k->actions.failed) world_break(w, "memory", "the core is out of memory");
-    else if (core_check_step(k->core, &e)) world_break(w, "check", "%s", e.text);
+    arena_fail_after(0);
+    if (k->actions.failed) return;
+    if (core_check_step(k->core, &e)) world_break(w, "check", "%s", e.text);
     else ledger_after(w, puts, tells);
 }
 
@@ -197,7 +200,8 @@ static void refused_by_disk(struct world *w)
 {
     struct coordinator *k = &w->coordinator;
 
-    world_tell(w, "the disk refuses %zu rows", k->actions.n_puts);
+    world_tell(w, "%s, and %zu rows go", k->actions.failed ? "memory ran out" : "the disk refuses",
+               k->actions.n_puts);
     if (w->o.bug == BUG_silent_refusal) tell_all(w);
     ledger_undo(w);
     core_actions_clear(&k->actions);
@@ -233,7 +237,7 @@ static void carry_out(struct world *w)
     struct coordinator *k = &w->coordinator;
     struct core_actions *a = &k->actions;
 
-    if (a->n_puts && fault(w, &k->dice, FAULT_disk_refuses)) {
+    if (a->failed || (a->n_puts && fault(w, &k->dice, FAULT_disk_refuses))) {
         refused_by_disk(w);
         return;
     }

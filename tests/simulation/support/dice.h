@@ -19,6 +19,7 @@
     FAULT(kill_after, "the coordinator dies between the transaction and the first answer")         \
     FAULT(kill_between, "the coordinator dies between two answers")                                \
     FAULT(disk_refuses, "the disk is full or broken: nothing of a batch is there")                 \
+    FAULT(no_memory, "memory runs out in the middle of a step")                                    \
     FAULT(disk_blind, "the database cannot be read for a while")                                   \
     FAULT(clock_stands, "the coordinator's clock stands still")                                    \
     FAULT(clock_leaps, "the coordinator's clock leaps ahead by hours")                             \

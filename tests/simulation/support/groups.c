@@ -95,6 +95,7 @@ static void say(struct world *w, uint32_t b, struct message *m)
     struct body *g = &w->bodies[b];
 
     m->id = g->asked = ++g->next_id;
+    m->version = g->nonce % 8 ? PROTO_VERSION : 1; /* one of yesterday's */
     if ((m->kind == MSG_heartbeat || m->kind == MSG_result) && fault(w, &g->dice, FAULT_impostor))
         say_as_another(w, b, m);
     network_send(w, &g->dice, COORDINATOR, GROUP(g->nonce), m);

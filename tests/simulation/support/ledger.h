@@ -21,6 +21,7 @@
  *   stages    a stage moves as the table of stage.c allows, and for a reason; inputs first
  *   held      nothing that is paused, drained, revoked, in back-off or beyond a quota begins
  *   idle      no group waits while a stage could begin
+ *   audit     what an admin does, and what cannot be undone, is written down
  *   fair, wait, patience  F1, F2: the lowest share first; newcomers; no picture waits for a whole lineage
  *   result, quarantine, counts, check, assert, live: see where they are reported
  */
@@ -76,7 +77,7 @@ struct ledger_user {
     uint32_t known;
     char name[PROTO_NAME + 1], team[PROTO_NAME + 1];
     uint8_t role, revoked;
-    uint64_t weight, max_queued, max_running;
+    uint64_t weight, max_queued, max_running, max_bytes, bytes;
     uint64_t unended, leased;         /* jobs, stages */
     uint64_t listed[PRIORITIES];      /* jobs of which a stage could begin, quota aside */
     uint64_t beside[PRIORITIES];      /* of them: whose sample or evaluate could */

@@ -130,7 +130,7 @@ static int is_good(struct world *w, const struct message *m)
     const struct ledger_user *u = &l->users[l->user];
 
     if (l->tampered || l->stopping || !l->user || forbidden(l, m)) return 0;
-    if (u->max_queued && u->unended >= u->max_queued) return 0;
+    if ((u->max_queued && u->unended >= u->max_queued) || u->max_bytes) return 0;
     if (m->kind != MSG_learn) return 1;
     const struct ledger_lineage *p = &l->lineages[ledger_lineage_named(l, m->learn.lineage)];
     return m->learn.images.n == 1 && p->n_commits + p->n_undecided < PROTO_CHAIN;
@@ -163,9 +163,36 @@ static void requests(struct world *w, const struct message *answer)
             request(w, l->ev->requests[i].message, rows->v[i].job, 0, "");
 }
 
+static int audited(const struct world *w, const char *user)
+{
+    const struct core_actions *a = &w->coordinator.actions;
+
+    for (size_t i = w->ledger.puts_before; i < a->n_puts; i++)
+        if (a->puts[i].type == PUT_AUDIT && strcmp(a->puts[i].audit.user, user) == 0) return 1;
+    return 0;
+}
+
+/* What an admin does and what cannot be undone is written down, with the name of who did it. */
+static int needs_audit(const struct ledger *l, const struct message *m)
+{
+    switch (m->kind) {
+    case MSG_user_set:
+    case MSG_drain:
+    case MSG_stop:
+    case MSG_lineage_set: return 1;
+    case MSG_cancel:
+    case MSG_forget: return l->made_something;
+    default: return 0;
+    }
+}
+
 static void operated(struct world *w, const struct message *m)
 {
     struct ledger *l = &w->ledger;
+
+    if (needs_audit(l, m) && !audited(w, l->users[l->user].name))
+        world_break(w, "audit", "`%s` of %s is done and not written down", proto_name(m->kind),
+                    l->users[l->user].name);
 
     if (m->kind == MSG_cancel && ledger_job(l, m->cancel.job)->state != JOB_CANCELLED)
         world_break(w, "answer", "job %llu is said to be cancelled and is not", N(m->cancel.job));

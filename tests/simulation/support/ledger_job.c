@@ -296,6 +296,7 @@ static void new_state(struct world *w, uint64_t id, struct ledger_job *j,
         world_break(w, "stages", "job %llu is %s, by its stages %o it is %s", N(id),
                     proto_job_state(row->state), row->stages, proto_job_state(should));
     if (j->state == row->state) return;
+    if (row->state == JOB_CANCELLED) l->made_something = 1;
     if (row->state == JOB_CANCELLED && !cancelled)
         world_break(w, "denied", "job %llu is cancelled and nobody who may asked", N(id));
     if (was && !is &&

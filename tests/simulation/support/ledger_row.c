@@ -58,6 +58,11 @@ static void user_row(struct world *w, const struct core_user *row)
     struct ledger_user *u = &l->users[row->id];
 
     if (row->id > l->n_users) add_user(w, row);
+    if (row->bytes > u->bytes && row->max_bytes && row->bytes > row->max_bytes)
+        world_break(w, "held", "user %s keeps %llu bytes of requests and may keep %llu", u->name,
+                    N(row->bytes), N(row->max_bytes));
+    if (row->bytes != u->bytes) LEDGER_SET(l, u->bytes, row->bytes);
+    if (row->max_bytes != u->max_bytes) LEDGER_SET(l, u->max_bytes, row->max_bytes);
     if (u->role == (uint8_t)row->role && u->revoked == row->revoked && u->weight == row->weight &&
         u->max_queued == row->max_queued && u->max_running == row->max_running &&
         strcmp(u->team, row->group ? row->group : "") == 0)

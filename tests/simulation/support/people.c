@@ -221,6 +221,7 @@ static void set_user(struct world *w, uint32_t i)
                                .weight = weights[roll(p, 6)]};
     if (who && roll(p, 3) == 0) p->row.max_running = 1 + roll(p, 3);
     if (who && roll(p, 4) == 0) p->row.max_queued = 1 + roll(p, 12);
+    if (who && roll(p, 8) == 0) p->row.max_bytes = 200 + roll(p, 20000);
     if (who && roll(p, 12) == 0) p->row.revoked = 1;
     if (who && roll(p, 12) == 0) p->row.role = ROLE_ADMIN;
     ask(w, i, &(struct message){.kind = MSG_user_set, .user_set.rows = {1, &p->row}});
