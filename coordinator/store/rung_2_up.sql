@@ -190,7 +190,8 @@ SELECT s.job, s.kind, s.epoch, s.attempts, s.losses, s.pauses, s.best_step,
 FROM old_stages AS s JOIN old_jobs AS j ON j.id = s.job WHERE s.attempts > 0;
 
 INSERT INTO commits SELECT * FROM old_commits ORDER BY lineage, number;
-INSERT INTO events SELECT * FROM old_events WHERE NOT (type = 1 AND text = 'queued');
+INSERT INTO events SELECT * FROM old_events AS e
+WHERE NOT (type = 1 AND text = 'queued' AND seq = (SELECT min(seq) FROM old_events WHERE job = e.job));
 
 DROP TABLE old_events;
 DROP TABLE old_commits;
