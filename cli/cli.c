@@ -89,13 +89,6 @@ enum code cli_path(const char *name, char *out, size_t bytes, struct err *e)
     return OK;
 }
 
-enum code cli_objects(struct objects **out, struct err *e)
-{
-    char path[PATH_MAX];
-    enum code rc = cli_path("objects", path, sizeof path, e);
-    return rc ? rc : objects_open(out, path, e);
-}
-
 /* The coordinator of this home: known at once when it is not there. */
 static enum code open_local(struct link_options *o, struct err *e)
 {
@@ -115,7 +108,7 @@ static enum code open_local(struct link_options *o, struct err *e)
     return OK;
 }
 
-enum code cli_ask(struct message *ask, struct arena *a, struct message *answer, struct err *e)
+enum code cli_link(struct link **out, struct err *e)
 {
     struct link_options o = {.timeout_ms = 5000, .tries = 2};
     enum code rc = OK;
@@ -124,13 +117,21 @@ enum code cli_ask(struct message *ask, struct arena *a, struct message *answer, 
         if (!rc && !o.endpoint) rc = open_local(&o, e);
         if (!rc) rc = link_open(&connection, &o, e);
         memset(&o.keys, 0, sizeof o.keys);
-        if (rc) return rc;
     }
-    return link_call(connection, ask, a, answer, e);
+    *out = connection;
+    return rc;
+}
+
+enum code cli_ask(struct message *ask, struct arena *a, struct message *answer, struct err *e)
+{
+    struct link *l;
+    enum code rc = cli_link(&l, e);
+    return rc ? rc : link_call(l, ask, a, answer, e);
 }
 
 void cli_close(void)
 {
+    cli_objects_release();
     link_close(connection);
     connection = NULL;
 }

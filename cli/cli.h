@@ -35,13 +35,31 @@ int cli_print(json_t *document);                   /* takes document; adds "v":1
 
 /* --home, $ENGRAM_HOME, $XDG_STATE_HOME/engram or ~/.local/state/engram, absolute. Lives as long as the process. */
 enum code cli_home(const char **out, struct err *e);
-enum code cli_objects(struct objects **out, struct err *e);
 /* <home>/<name> */
 enum code cli_path(const char *name, char *out, size_t bytes, struct err *e);
 
 /* One question to the coordinator; the answer lives in the arena. The connection is kept for the next call. */
 enum code cli_ask(struct message *ask, struct arena *a, struct message *answer, struct err *e);
 void cli_close(void);
+/* The connection itself, made if there is none; cli_close ends it. */
+enum code cli_link(struct link **out, struct err *e);
+
+/* ---- objects.c ---- */
+
+/* Is the coordinator across the network, with a file system of its own? */
+int cli_is_far(void);
+/* The objects of the coordinator that is spoken to: its home's; of one that is far a cache of what was fetched, $XDG_CACHE_HOME/engram or
+ * ~/.cache/engram, of CLI_CACHE_BYTES. */
+enum code cli_objects(struct objects **out, struct err *e);
+/* Fetches those that are not there, if the coordinator is far; zero hashes are none. */
+enum code cli_bring(struct objects *o, const struct hash *h, size_t n, struct err *e);
+/* cli_bring, then objects_get. */
+enum code cli_object(struct objects *o, struct hash h, size_t limit, struct bytes *out, struct err *e);
+/* A file becomes an object where the coordinator is. */
+enum code cli_send(struct objects *o, const char *path, struct hash *out, struct err *e);
+void cli_objects_release(void);                    /* of the cache, by cli_close */
+
+#define CLI_CACHE_BYTES (UINT64_C(4) << 30)
 
 /* A fresh 32-byte key for a request that creates something. */
 struct hash cli_key(void);

@@ -94,7 +94,7 @@ static enum code made_of(struct evaluating *v, struct hash h, const char **made,
 {
     struct bytes b = {0};
     struct commit c = {0};
-    enum code rc = objects_get(v->store, h, OBJECT_BYTES, &b, e);
+    enum code rc = cli_object(v->store, h, OBJECT_BYTES, &b, e);
     if (!rc) rc = commit_decode(b.data, b.n, &c, e);
     if (!rc && !(*made = arena_strdup(&v->arena, c.made)))
         rc = err_set(e, ERR_NOMEM, "out of memory for a report");
@@ -163,6 +163,39 @@ static enum code report_gallery(struct evaluating *v, struct report *r, struct e
     return rc;
 }
 
+/* The pictures that one evaluation names. */
+static enum code bring_pictures(struct evaluating *v, struct hash h, struct err *e)
+{
+    struct bytes b = {0};
+    struct evaluation x = {0};
+    if (hash_is_zero(h)) return OK;
+    enum code rc = cli_object(v->store, h, OBJECT_BYTES, &b, e);
+    if (!rc) rc = evaluation_read((const char *)b.data, b.n, &x, e);
+    for (int i = 0; !rc && i < x.n; i++) {
+        const struct concept_score *s = &x.concept[i];
+        rc = cli_bring(v->store, s->picture, (size_t)s->n_pictures, e);
+        if (!rc) rc = cli_bring(v->store, s->before, (size_t)s->n_pictures, e);
+    }
+    evaluation_fini(&x);
+    free(b.data);
+    return rc;
+}
+
+/* All that the report shows, where the coordinator is far. What is not there any more (it was forgotten) is left out. */
+static enum code bring(struct evaluating *v, const struct report *r, struct err *e)
+{
+    enum code rc = OK;
+    for (int i = 0; (!rc || rc == ERR_NOT_FOUND) && i < r->n; i++) {
+        const struct report_commit *c = &r->commit[i];
+        rc = bring_pictures(v, c->evaluation, e);
+        for (int k = 0; (!rc || rc == ERR_NOT_FOUND) && k < c->n_photos; k++)
+            rc = cli_bring(v->store, &c->photo[k], 1, e);
+    }
+    for (int i = 0; (!rc || rc == ERR_NOT_FOUND) && i < r->n_samples; i++)
+        rc = cli_bring(v->store, r->sample[i].picture, (size_t)r->sample[i].n, e);
+    return rc == ERR_NOT_FOUND ? OK : rc;
+}
+
 static enum code report(struct evaluating *v, struct err *e)
 {
     char base[HASH_TEXT], title[200], base_text[300];
@@ -174,6 +207,7 @@ static enum code report(struct evaluating *v, struct err *e)
         .title = title, .lineage = v->lineage, .base_model = base_text, .store = v->store};
     enum code rc = report_commits(v, &r, e);
     if (!rc) rc = report_gallery(v, &r, e);
+    if (!rc && cli_is_far()) rc = bring(v, &r, e);
     if (!rc && v->out) rc = report_write(v->out, &r, e);
     if (!rc && v->summary) rc = report_summary(v->summary, &r, e);
     return rc;
@@ -184,7 +218,7 @@ static enum code newest(struct evaluating *v, struct evaluation *out, struct err
     struct bytes b = {0};
     for (size_t i = v->commits.n; i-- > 0;) {
         if (hash_is_zero(v->commits.v[i].evaluation)) continue;
-        enum code rc = objects_get(v->store, v->commits.v[i].evaluation, OBJECT_BYTES, &b, e);
+        enum code rc = cli_object(v->store, v->commits.v[i].evaluation, OBJECT_BYTES, &b, e);
         if (!rc) rc = evaluation_read((const char *)b.data, b.n, out, e);
         if (cli.json && !rc) {
             json_t *j = json_loadb((const char *)b.data, b.n, 0, NULL);

@@ -11,7 +11,10 @@
 #include "pipeline/model/tokenizer.h"
 #include "proto/proto.h"
 
-/* The tokenizer of the base model at path, with the tokens of commits and, unless NULL or malformed, one more. */
+/* A base model that only the coordinator and its worker groups have: they say what does not fit, later. */
+int fit_is_elsewhere(const char *path);
+
+/* *t is NULL, and all texts fit, where the base model is elsewhere. The tokenizer of the base model at path, with the tokens of commits and, unless NULL or malformed, one more. */
 enum code fit_open(struct tokenizer **t, const char *path, const struct commit_rows *commits, const char *token,
                    struct err *e);
 /* The reference pipeline cuts a text that is too long; a picture or a mask of half a prompt would be of something else. */

@@ -130,6 +130,12 @@ static void check_room(struct learning *l)
     if (l->memory && outlook_bytes(l->memory, &x.memory, &e))
         problems_add(&l->problems, e.code, "%s", e.text);
     if (l->problems.n) return;
+    if (fit_is_elsewhere(l->row.base_path)) {
+        cli_say("note: base model %s is not on this machine: memory and lengths of texts are not "
+                "checked beforehand",
+                l->row.base_path);
+        return;
+    }
     x.ranks = ranks_of_a_group(l);
     enum code rc = cli_home(&x.home, &e);
     if (!rc) {
@@ -186,7 +192,7 @@ static enum code upload(struct learning *l, struct hash *image, const char **cap
     if (rc) return rc;
     objects_sweep(store, NULL); /* of uploads that were killed */
     for (int i = 0; !rc && i < l->concept.n; i++) {
-        rc = objects_put_file(store, l->concept.image[i].path, &image[i], e);
+        rc = cli_send(store, l->concept.image[i].path, &image[i], e);
         caption[i] = l->concept.image[i].caption;
     }
     objects_close(store);

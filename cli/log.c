@@ -86,7 +86,7 @@ static enum code read_commit(struct hash h, struct commit *c, struct err *e)
     struct bytes b = {0};
     enum code rc = cli_objects(&store, e);
     if (rc) return rc;
-    rc = objects_get(store, h, COMMIT_BYTES, &b, e);
+    rc = cli_object(store, h, COMMIT_BYTES, &b, e);
     if (!rc) rc = commit_decode(b.data, b.n, c, e);
     free(b.data);
     objects_close(store);

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "cli/cli.h"
 #include "pipeline/data/image.h"
 
 #include <ctype.h>
@@ -69,7 +70,7 @@ static enum code one(const struct sheet *s, struct objects *store, size_t i, str
     struct bytes b = {0};
     stem(s->prompt[i / s->per_prompt], i + 1, name);
     snprintf(path, sizeof path, "%s/%s%s.png", s->dir, s->is_evaluation ? SAMPLES "/" : "", name);
-    enum code rc = objects_get(store, s->picture[i], PICTURE_BYTES, &b, e);
+    enum code rc = cli_object(store, s->picture[i], PICTURE_BYTES, &b, e);
     if (!rc) rc = file_write(path, b.data, b.n, e);
     if (!rc) rc = image_decode(b.data, b.n, path, im, NULL, e);
     free(b.data);

@@ -93,13 +93,27 @@ static enum code shelve_model(struct group *g, struct err *e)
     return collectives_agree(g->ranks, rc, e);
 }
 
+/* Where a base model of the coordinator's lies on this machine. */
+static void find_base(const struct group *g, const char *path, char *out, size_t bytes)
+{
+    for (int i = 0; i < g->n_places; i++) {
+        const char *from = g->place[i].from;
+        size_t n = strlen(from);
+        if (strncmp(path, from, n) || (path[n] && path[n] != '/')) continue;
+        snprintf(out, bytes, "%s%s", g->place[i].to, path + n);
+        return;
+    }
+    snprintf(out, bytes, "%s", path);
+}
+
 static enum code hold_model(struct group *g, const struct msg_stage *s, struct err *e)
 {
-    if (g->model && hash_equal(g->model->hash, s->base_hash) &&
-        !strcmp(g->model_path, s->base_path))
+    char path[2 * PROTO_PATH];
+    find_base(g, s->base_path, path, sizeof path);
+    if (g->model && hash_equal(g->model->hash, s->base_hash) && !strcmp(g->model_path, path))
         return OK;
     drop_model(g);
-    enum code rc = collectives_agree(g->ranks, open_model(g, s->base_path, s->base_hash, e), e);
+    enum code rc = collectives_agree(g->ranks, open_model(g, path, s->base_hash, e), e);
     if (!rc) rc = shelve_model(g, e);
     if (rc) drop_model(g);
     return rc;

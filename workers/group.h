@@ -21,15 +21,20 @@
 #include "pipeline/model/runner.h"
 #include "proto/proto.h"
 
+/* A base model that lies elsewhere here: paths that are `from`, or begin with it and a slash, begin with `to`. */
+struct base_place { const char *from, *to; };
+
 struct group {
     struct collectives *ranks;             /* borrowed */
     const char *home;                      /* borrowed */
     struct objects *objects;
+    const struct base_place *place;        /* borrowed; the first that fits counts */
+    int n_places;
     int ranks_here;                        /* that share this host's memory; 0: nobody said, and memory is not looked at */
     int lowest_here;                       /* of them */
     const struct kernels *kernels;
     struct base_model *model;              /* the one base model it holds; NULL: none yet */
-    char *model_path;
+    char *model_path;                      /* where it lies here */
     struct shelf shelf;                    /* where what was made of its weights lies: once for all ranks here */
     const float *w0;                       /* on it: the K/V vector */
     struct prompts calibration;            /* of that model */

@@ -10,6 +10,7 @@
 #include "workers/group.h"
 #include "workers/lease.h"
 #include "workers/rank_loop.h"
+#include "workers/supply.h"
 
 #include <getopt.h>
 #include <malloc.h>
@@ -26,12 +27,19 @@ static const char HELP[] =
     "  mpirun -np 2 engram-worker --connect ipc://HOME/run/worker.sock --home HOME\n"
     "  mpirun -np 8 engram-worker --connect tcp://HOST:PORT --server-key KEY --key FILE --home "
     "HOME\n"
+    "  mpirun -np 8 engram-worker --connect tcp://HOST:PORT --server-key KEY --key FILE --cache "
+    "DIR\n"
     "\n"
     "  --connect ENDPOINT   where the coordinator listens for workers\n"
     "  --server-key KEY     tcp: the coordinator's public key, or a file with it (default: "
     "$ENGRAM_SERVER_KEY)\n"
     "  --key FILE           tcp: the worker's secret key (default: $ENGRAM_KEY); docs/users.md\n"
     "  --home DIR           its home: objects/ and checkpoints/ are read and written there\n"
+    "  --cache DIR          instead of --home, where its file system is not: objects are fetched "
+    "into DIR and sent from it\n"
+    "  --cache-bytes N      of objects that are kept there (default 34359738368); running stages "
+    "may need more\n"
+    "  --base-path OLD=NEW  base models at OLD, or below it, lie at NEW here; may be repeated\n"
     "  --name NAME          of the group, in logs and `engram queue` (default: group-<pid>)\n"
     "  --nonce HEX          64 hex digits that tell this group from its predecessor (default: made "
     "here)\n"
@@ -46,25 +54,72 @@ static const char HELP[] =
  * would hold the arena of its last stage beside that of the next. */
 #define LARGE_BYTES (1 << 20)
 
+#define CACHE_BYTES (UINT64_C(32) << 30)
+
+enum { PLACES = 16 };
+
 struct options {
-    const char *connect, *server_key, *key, *home, *name, *nonce, *log;
-    int threads;
+    const char *connect, *server_key, *key, *home, *cache, *name, *nonce, *log;
+    uint64_t cache_bytes;
+    int threads, n_places;
+    struct base_place place[PLACES];
 };
+
+/* "OLD=NEW", split in place: the words of a command line are the program's own. */
+static enum code add_place(struct options *o, char *text, struct err *e)
+{
+    char *equals = strchr(text, '=');
+    if (!equals || equals == text || !equals[1])
+        return err_set(e, ERR_USAGE, "--base-path %s: expected OLD=NEW", text);
+    if (o->n_places == PLACES)
+        return err_set(e, ERR_USAGE, "--base-path: at most %d of them", PLACES);
+    *equals = '\0';
+    o->place[o->n_places++] = (struct base_place){text, equals + 1};
+    return OK;
+}
+
+static enum code check(const struct options *o, struct err *e)
+{
+    if (!o->connect || !o->home == !o->cache)
+        return err_set(e, ERR_USAGE,
+                       "--connect and one of --home and --cache are needed; see engram-worker "
+                       "--help");
+    if (o->cache && strncmp(o->connect, "tcp:", 4))
+        return err_set(e, ERR_USAGE, "--cache is for tcp; beside the coordinator give --home");
+    if (!o->cache_bytes)
+        return err_set(e, ERR_USAGE, "--cache-bytes: expected a number of bytes, at least 1");
+    return o->log ? log_format(o->log, e) : OK;
+}
 
 static enum code options_read(int argc, char **argv, struct options *o, struct err *e)
 {
-    static const struct option LONG[] = {{"connect", 1, 0, 'c'}, {"server-key", 1, 0, 's'},
-                                         {"key", 1, 0, 'k'},     {"home", 1, 0, 'd'},
-                                         {"name", 1, 0, 'n'},    {"nonce", 1, 0, 'x'},
-                                         {"threads", 1, 0, 't'}, {"log", 1, 0, 'l'},
-                                         {"help", 0, 0, 'h'},    {0, 0, 0, 0}};
-    *o = (struct options){.server_key = getenv("ENGRAM_SERVER_KEY"), .key = getenv("ENGRAM_KEY")};
+    static const struct option LONG[] = {{"connect", 1, 0, 'c'},
+                                         {"server-key", 1, 0, 's'},
+                                         {"key", 1, 0, 'k'},
+                                         {"home", 1, 0, 'd'},
+                                         {"name", 1, 0, 'n'},
+                                         {"nonce", 1, 0, 'x'},
+                                         {"threads", 1, 0, 't'},
+                                         {"log", 1, 0, 'l'},
+                                         {"cache", 1, 0, 'C'},
+                                         {"cache-bytes", 1, 0, 'B'},
+                                         {"base-path", 1, 0, 'b'},
+                                         {"help", 0, 0, 'h'},
+                                         {0, 0, 0, 0}};
+    *o = (struct options){.cache_bytes = CACHE_BYTES,
+                          .server_key = getenv("ENGRAM_SERVER_KEY"),
+                          .key = getenv("ENGRAM_KEY")};
     for (int c; (c = getopt_long(argc, argv, "h", LONG, NULL)) != -1;) {
         if (c == 'c') o->connect = optarg;
         else if (c == 's') o->server_key = optarg;
         else if (c == 'k') o->key = optarg;
         else if (c == 'd') o->home = optarg;
-        else if (c == 'n') o->name = optarg;
+        else if (c == 'C') o->cache = optarg;
+        else if (c == 'B') o->cache_bytes = strtoull(optarg, NULL, 10);
+        else if (c == 'b') {
+            enum code rc = add_place(o, optarg, e);
+            if (rc) return rc;
+        } else if (c == 'n') o->name = optarg;
         else if (c == 'x') o->nonce = optarg;
         else if (c == 't') o->threads = atoi(optarg);
         else if (c == 'l') o->log = optarg;
@@ -73,9 +128,7 @@ static enum code options_read(int argc, char **argv, struct options *o, struct e
             exit(0);
         } else return err_set(e, ERR_USAGE, "see engram-worker --help");
     }
-    if (!o->connect || !o->home)
-        return err_set(e, ERR_USAGE, "--connect and --home are needed; see engram-worker --help");
-    return o->log ? log_format(o->log, e) : OK;
+    return check(o, e);
 }
 
 static void leave(int signal)
@@ -121,27 +174,41 @@ static enum code link_keys(const struct options *o, struct link_options *l, stru
     return rc ? rc : keys_read(&l->keys, o->key, e);
 }
 
+/* Rank 0 speaks: one link for stages and, where the home is far away, another one for objects. */
+static enum code open_links(const struct options *o, struct collectives *c, struct link **link,
+                            struct supply **supply, struct err *e)
+{
+    struct msg_worker_hello hello;
+    enum code rc = hello_make(o, c, &hello, e);
+    struct link_options l = {
+        .endpoint = o->connect, .timeout_ms = 5000, .tries = 2, .hello = &hello};
+    struct supply_options s = {.dir = o->cache, .cache_bytes = o->cache_bytes, .link = &l};
+    if (!rc) rc = link_keys(o, &l, e);
+    if (!rc) rc = link_open(link, &l, e);
+    if (!rc && o->cache) rc = supply_open(supply, &s, e);
+    memset(&l.keys, 0, sizeof l.keys);
+    return rc;
+}
+
 static enum code serve(const struct options *o, struct collectives *c, struct err *e)
 {
     struct group g;
     struct link *link = NULL;
-    struct msg_worker_hello hello;
+    struct supply *supply = NULL;
     struct comm_mpi_here here = comm_mpi_here();
     int cores = (int)sysconf(_SC_NPROCESSORS_ONLN), share = cores / here.ranks;
     parallel_start(o->threads > 0 ? o->threads : share > 0 ? share : 1);
-    enum code rc = collectives_agree(c, group_open(&g, o->home, c, e), e);
+    enum code rc = group_open(&g, o->home ? o->home : o->cache, c, e);
+    rc = collectives_agree(c, rc, e);
     g.ranks_here = here.ranks;
     g.lowest_here = here.lowest;
-    if (!rc && c->rank == 0) {
-        rc = hello_make(o, c, &hello, e);
-        struct link_options l = {
-            .endpoint = o->connect, .timeout_ms = 5000, .tries = 2, .hello = &hello};
-        if (!rc) rc = link_keys(o, &l, e);
-        if (!rc) rc = link_open(&link, &l, e);
-        memset(&l.keys, 0, sizeof l.keys);
-    }
+    g.place = o->place;
+    g.n_places = o->n_places;
+    if (!rc && c->rank == 0) rc = open_links(o, c, &link, &supply, e);
     rc = collectives_agree(c, rc, e);
-    if (!rc) rc = rank_loop(&g, link, e);
+    if (!rc && o->cache) rc = supply_is_shared(o->cache, c, e);
+    if (!rc) rc = rank_loop(&g, link, supply, e);
+    supply_close(supply);
     link_close(link);
     group_close(&g);
     parallel_stop();

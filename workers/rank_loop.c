@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "workers/comm_mpi.h"
 #include "workers/lease.h"
+#include "workers/supply.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -109,8 +110,20 @@ static void tell(struct link *link, const struct msg_stage *s, enum code code,
     say(LOG_ERROR, s, "result_undelivered", e.code, e.text);
 }
 
-static enum code work(struct group *g, struct link *link, struct slice bytes, struct arena *a,
-                      struct err *e)
+/* The stage, with its objects brought before and sent after it by rank 0 where the home is far away. */
+static enum code run_supplied(struct group *g, struct supply *supply, const struct msg_stage *s,
+                              struct arena *a, struct outcome *out, struct err *why)
+{
+    enum code rc = supply ? supply_bring(supply, s, g, a, why) : OK;
+    rc = collectives_agree(g->ranks, rc, why);
+    if (!rc) rc = group_run(g, s, a, out, why);
+    if (!rc && supply) rc = supply_send(supply, s, out, g, why);
+    if (supply) supply_rest(supply);
+    return rc;
+}
+
+static enum code work(struct group *g, struct link *link, struct supply *supply, struct slice bytes,
+                      struct arena *a, struct err *e)
 {
     struct message m;
     struct outcome out = {0};
@@ -125,7 +138,7 @@ static enum code work(struct group *g, struct link *link, struct slice bytes, st
         g->progress = lease_progress;
         g->progress_self = &lease;
     }
-    rc = group_run(g, &m.stage, a, &out, &why);
+    rc = run_supplied(g, supply, &m.stage, a, &out, &why);
     g->progress = NULL;
     if (rc && link) say(LOG_WARN, &m.stage, "stage_ends", rc, why.text);
     else if (link) say(LOG_INFO, &m.stage, "stage_ends", OK, "ends well");
@@ -135,7 +148,7 @@ static enum code work(struct group *g, struct link *link, struct slice bytes, st
     return OK;
 }
 
-enum code rank_loop(struct group *g, struct link *link, struct err *e)
+enum code rank_loop(struct group *g, struct link *link, struct supply *supply, struct err *e)
 {
     enum code rc = OK;
     for (int leave = 0; !rc && !leave;) {
@@ -145,7 +158,7 @@ enum code rank_loop(struct group *g, struct link *link, struct err *e)
         rc = share(g, mine, &a, &stage, asked ? NULL : e);
         if (!rc) rc = asked;
         leave = stage.n == 0;
-        if (!rc && !leave) rc = work(g, link, stage, &a, e);
+        if (!rc && !leave) rc = work(g, link, supply, stage, &a, e);
         arena_fini(&a);
     }
     return rc;

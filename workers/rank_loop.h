@@ -1,6 +1,6 @@
 /* rank_loop.h - the life of a worker group: ask for a stage, run it on all ranks, report, ask again.
  *
- *     rank_loop(&g, link, &e);            // link: rank 0's, NULL on the others
+ *     rank_loop(&g, link, supply, &e);    // link: rank 0's, NULL on the others; supply: rank 0's, NULL where the home is at hand
  *
  * Returns OK when the coordinator said `end` or a signal asked the group to leave; an error when the coordinator has been silent for
  * SILENCE_MS or a rank cannot go on.
@@ -15,6 +15,7 @@
  * time for a person, and no group lingers for ever. */
 #define SILENCE_MS (10 * 60 * 1000)
 
-enum code rank_loop(struct group *g, struct link *link, struct err *e);
+struct supply;
+enum code rank_loop(struct group *g, struct link *link, struct supply *supply, struct err *e);
 
 #endif

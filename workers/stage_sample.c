@@ -76,11 +76,11 @@ static void drawing_close(struct drawing *d)
     free(d->ids);
 }
 
-/* The last part of the base model's path: what people call it. */
-static const char *model_name(const struct group *g)
+/* The last part of the base model's path, as its lineage has it, wherever it lies here: what people call it. */
+static const char *model_name(const struct msg_stage *s)
 {
-    const char *slash = strrchr(g->model_path, '/');
-    return slash && slash[1] ? slash + 1 : g->model_path;
+    const char *slash = strrchr(s->base_path, '/');
+    return slash && slash[1] ? slash + 1 : s->base_path;
 }
 
 /* The texts that other programs read, and ours. */
@@ -102,7 +102,7 @@ static enum code encode_picture(const struct drawing *d, int i, const uint8_t *r
                               .index = (uint32_t)i,
                               .w = d->side,
                               .h = d->side,
-                              .model = model_name(d->g),
+                              .model = model_name(d->s),
                               .base = hash_text(d->g->model->hash, base),
                               .commit = commit,
                               .lineage = d->name,
