@@ -96,6 +96,7 @@ static void make(struct core *c, struct prior *p, struct core_job *j)
     put_prior(c, p);
     stage_move(c, j, STAGE_PRIOR, STAGE_GO);
     fair_list(c, j, 0);
+    job_refresh(c, j); /* it may have been stopped by the environment before it yielded */
 }
 
 static void yield(struct core *c, struct prior *p, struct core_job *m)

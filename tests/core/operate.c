@@ -40,6 +40,21 @@ static struct message work(const char *group, enum code code)
 
 /* ---- sentences ---- */
 
+static void a_maker_that_paused(void)
+{
+    begin();
+    lineage_as("ann", "pets");
+    lineage_as("ann", "toys");
+    uint64_t a = learn("pets", "<a>", WANT_PRIOR), b = learn("toys", "<b>", WANT_PRIOR);
+    work("g1", ERR_IO);
+    is_int(job(a)->state, JOB_PAUSED, "who makes class images for two is paused by a broken disk");
+    hold(a, "", 1);
+    is_int(job(a)->state, JOB_QUEUED, "and held, so the other makes them");
+    on(MSG_cancel, b);
+    is_int(stage(a, STAGE_PRIOR), STAGE_READY, "who is cancelled, so they are the first's again");
+    is_int(job(a)->state, JOB_PAUSED, "which is paused, as before");
+}
+
 static void retry_of_a_reading(void)
 {
     begin();
@@ -259,6 +274,7 @@ static void old_ones(void)
 
 int main(void)
 {
+    a_maker_that_paused();
     retry_of_a_reading();
     retry_after_its_turn();
     token_taken_since();
