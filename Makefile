@@ -156,7 +156,7 @@ main_of = $(filter $1/main.c $1/server/main.c,$(C_FILES))
 program = $(if $(call main_of,$2),$(eval PROGRAMS += $(BIN)/$1)$(eval $(call PROGRAM_RULE,$(BIN)/$1,$(call \
 	object,$(call main_of,$2)),$(firstword $(subst /, ,$2)))))
 $(call program,engram,cli)
-$(call program,engram-coordinator,coordinator)$(call program,engram-door,coordinator/door)
+$(call program,engram-coordinator,coordinator)$(call program,engram-door,coordinator/door)$(call program,engram-care,coordinator/care)
 $(if $(MPI),$(call program,engram-worker,workers))
 
 # ---- tests and bench: a .c file outside support/ is a program and links the rooms whose headers it includes ----------
@@ -184,7 +184,7 @@ run_tests = ENGRAM_BIN=$(abspath $(BIN)) CC='$(CC)' ENGRAM_HEADER_FLAGS='$(PKG_C
 # ---- goals -----------------------------------------------------------------------------------------------------------
 
 .PHONY: all test test-all crash-points fuzz fuzz-programs simulate cluster-test chaos demo bench parity lint lint-quick fmt info help install deps clean FORCE
-all: $(PROGRAMS) ## programs: build/engram, engram-coordinator, engram-door, engram-worker
+all: $(PROGRAMS) ## programs: build/engram, engram-coordinator, engram-door, engram-care, engram-worker
 
 test: $(if $(filter %.sh,$(TESTS)),$(PROGRAMS)) $(call test_programs,$(TESTS)) ## all quick tests; T="tests/parity tests/cli" picks by prefix
 	@$(call run_tests,$(TESTS))

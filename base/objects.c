@@ -8,12 +8,14 @@
 #include "base/objects.h"
 #include "base/arena.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { NAME_ROOM = HASH_TEXT + 2, PIECE = 256 << 10 };
@@ -81,12 +83,33 @@ static enum code make_place(struct objects *o, struct hash h, char path[PATH_MAX
     return rc;
 }
 
-/* The object was found: its name becomes durable, whoever wrote it. */
-static enum code keep_found(struct objects *o, struct hash h, struct err *e)
+/* The object was found: its name becomes durable, whoever wrote it, and it is as new, so that nobody tidies it away before
+ * somebody names it. *gone: it was tidied away at this moment. */
+static enum code keep_found(struct objects *o, struct hash h, int *gone, struct err *e)
 {
     char path[PATH_MAX];
     enum code rc = make_place(o, h, path, e);
-    return rc ? rc : file_sync_name(path, e);
+    /* Another user's object cannot be touched; it is theirs to keep. */
+    *gone = !rc && utimensat(AT_FDCWD, path, NULL, 0) && errno == ENOENT;
+    return rc || *gone ? rc : file_sync_name(path, e);
+}
+
+static int is_right(struct objects *o, struct hash h)
+{
+    char path[PATH_MAX];
+    struct hash found;
+    objects_path(o, h, path, sizeof path);
+    return hash_file(path, &found, NULL, NULL) == OK && hash_equal(found, h);
+}
+
+/* 1: it is there, and stays. One that is damaged is not there: whoever has the bytes writes it anew. */
+static int is_kept(struct objects *o, struct hash h, enum code *rc, struct err *e)
+{
+    int gone;
+    *rc = OK;
+    if (!objects_has(o, h) || !is_right(o, h)) return 0;
+    *rc = keep_found(o, h, &gone, e);
+    return !gone;
 }
 
 enum code objects_put(struct objects *o, const void *data, size_t bytes, struct hash *out,
@@ -95,8 +118,8 @@ enum code objects_put(struct objects *o, const void *data, size_t bytes, struct 
     char path[PATH_MAX];
     struct hash h = hash_bytes(data, bytes);
     enum code rc;
-    if (objects_has(o, h)) rc = keep_found(o, h, e);
-    else if (!(rc = make_place(o, h, path, e))) rc = file_write(path, data, bytes, e);
+    if (!is_kept(o, h, &rc, e) && !(rc = make_place(o, h, path, e)))
+        rc = file_write(path, data, bytes, e);
     if (!rc && out) *out = h;
     return rc;
 }
@@ -104,9 +127,11 @@ enum code objects_put(struct objects *o, const void *data, size_t bytes, struct 
 enum code objects_keep(struct objects *o, struct hash h, struct err *e)
 {
     char name[HASH_TEXT];
-    if (!objects_has(o, h))
+    int gone = !objects_has(o, h);
+    enum code rc = gone ? OK : keep_found(o, h, &gone, e);
+    if (gone)
         return err_set(e, ERR_NOT_FOUND, "object %s is not in %s", hash_text(h, name), o->root);
-    return keep_found(o, h, e);
+    return rc;
 }
 
 enum code objects_take(struct objects *o, const char *path, struct hash h, struct err *e)
@@ -157,8 +182,7 @@ static enum code store_copy(struct objects *o, int from, const char *source, str
     snprintf(path, sizeof path, "%s/copy", o->root);
     if ((rc = file_begin(&f, path, e))) return rc;
     if ((rc = copy_hashed(from, source, &f, &h, e))) goto abandon;
-    if (objects_has(o, h)) rc = keep_found(o, h, e);
-    else if (!(rc = make_place(o, h, path, e))) rc = file_commit(&f, path, e);
+    if (!is_kept(o, h, &rc, e) && !(rc = make_place(o, h, path, e))) rc = file_commit(&f, path, e);
     if (!rc && out) *out = h;
 abandon:
     file_abandon(&f);
@@ -171,9 +195,9 @@ enum code objects_put_file(struct objects *o, const char *path, struct hash *out
     struct hash h;
     enum code rc = hash_file(path, &h, NULL, e);
     if (rc) return rc;
-    if (objects_has(o, h)) {
+    if (is_kept(o, h, &rc, e)) {
         if (out) *out = h;
-        return keep_found(o, h, e);
+        return rc;
     }
     int from = open(path, O_RDONLY | O_CLOEXEC);
     if (from < 0) return err_errno(e, "open %s", path);
@@ -199,6 +223,47 @@ enum code objects_get(struct objects *o, struct hash h, size_t limit, struct byt
     }
     *out = b;
     return OK;
+}
+
+/* <root>/ab/cdef... back to a hash. */
+static int parse_name(int folder, const char *rest, struct hash *h)
+{
+    char text[HASH_TEXT];
+    if (strlen(rest) != HASH_TEXT - 3) return 0;
+    snprintf(text, sizeof text, "%02x%.62s", (unsigned)(folder & 255), rest);
+    return hash_parse(text, h, NULL) == OK;
+}
+
+static enum code each_in(struct objects *o, int folder, objects_fn *each, void *self, struct err *e)
+{
+    char path[PATH_MAX];
+    struct dirent **names = NULL;
+    struct object found = {.path = path};
+    struct stat st;
+    enum code rc = OK;
+    snprintf(path, sizeof path, "%s/%02x", o->root, (unsigned)folder);
+    int n = scandir(path, &names, NULL, alphasort);
+    if (n < 0) return errno == ENOENT ? OK : err_errno(e, "open folder %s", path);
+    for (int i = 0; i < n; i++) {
+        if (!rc && parse_name(folder, names[i]->d_name, &found.hash)) {
+            objects_path(o, found.hash, path, sizeof path);
+            if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+                found.bytes = (uint64_t)st.st_size;
+                found.changed_s = st.st_mtime;
+                rc = each(self, &found, e);
+            }
+        }
+        free(names[i]);
+    }
+    free(names);
+    return rc;
+}
+
+enum code objects_each(struct objects *o, objects_fn *each, void *self, struct err *e)
+{
+    enum code rc = OK;
+    for (int folder = 0; !rc && folder < 256; folder++) rc = each_in(o, folder, each, self, e);
+    return rc;
 }
 
 enum code objects_sweep(struct objects *o, struct err *e)

@@ -4,8 +4,8 @@
  *     objects_put(store, data, n, &h, &e);       // durable when it returns
  *     objects_get(store, h, limit, &buf, &e);    // re-hashed: a flipped bit is ERR_CORRUPT, never served
  *
- * Layout: <root>/ab/cdef... (two hex digits, then sixty-two). Writing an object twice costs one sync of its
- * folder: who wrote it first may not have come to that.
+ * Layout: <root>/ab/cdef... (two hex digits, then sixty-two). Writing an object twice costs reading it
+ * and one sync of its folder: who wrote it first may not have come to that, and what was damaged since is written anew.
  * Any number of processes may read and write one store at the same time (rename is the only commit).
  */
 #ifndef BASE_OBJECTS_H
@@ -27,6 +27,11 @@ int objects_has(struct objects *o, struct hash h);
 enum code objects_keep(struct objects *o, struct hash h, struct err *e);
 /* The file at path, on the same file system, becomes the object h: its bytes have been hashed by the caller. Synced, renamed. */
 enum code objects_take(struct objects *o, const char *path, struct hash h, struct err *e);
+/* Every object, in order of names within a folder: what is under the name, whether or not its bytes are right. Files of other
+ * names are passed over. The walk ends with the first code that `each` returns. */
+struct object { struct hash hash; const char *path; uint64_t bytes; int64_t changed_s; };   /* path is lent */
+typedef enum code objects_fn(void *self, const struct object *o, struct err *e);
+enum code objects_each(struct objects *o, objects_fn *each, void *self, struct err *e);
 /* Removes what writers left behind that were killed in the middle (file_sweep in every folder). Reads 257 folders. */
 enum code objects_sweep(struct objects *o, struct err *e);
 /* Path of an object's file for readers that map it. The bytes are not re-hashed. Caller's buffer. */

@@ -25,7 +25,8 @@ extern struct cli {
 
 extern const struct verb verb_doctor, verb_check, verb_plan, verb_up, verb_down, verb_lineage, verb_learn, verb_queue, verb_watch, verb_cancel, verb_retry, verb_pause,
     verb_resume, verb_forget, verb_groups, verb_drain,
-    verb_log, verb_show, verb_sample, verb_evaluate, verb_export, verb_import, verb_admin;
+    verb_log, verb_show, verb_sample, verb_evaluate, verb_export, verb_import, verb_admin, verb_fsck, verb_gc,
+    verb_backup, verb_restore;
 
 /* Prints "engram: <line>" and returns the exit status. cli_fail_all prints every problem and returns the first one's. */
 int cli_fail(const struct err *e);

@@ -15,8 +15,8 @@ static enum code decode_images(struct slice request, uint64_t job, store_names *
     return rc;
 }
 
-static enum code walk_images(struct store *s, struct store_place *at, size_t *rows,
-                             store_names *named, void *self, struct err *e)
+enum code named_images(struct store *s, struct store_place *at, size_t *rows, store_names *named,
+                       void *self, struct err *e)
 {
     struct query q = query_begin(s, SQL_NAMED_IMAGES, "look for an object", e);
     size_t seen = 0, n;
@@ -59,7 +59,7 @@ enum code store_named(struct store *s, struct store_place *at, size_t rows, stor
 {
     enum code rc = OK;
 
-    if (!at->jobs_done) rc = walk_images(s, at, &rows, named, self, e);
+    if (!at->jobs_done) rc = named_images(s, at, &rows, named, self, e);
     if (!rc && rows) rc = walk_outputs(s, at, &rows, named, self, e);
     *more = rows == 0;
     return rc;

@@ -5,6 +5,6 @@ UNION ALL
 SELECT 'lineage ' || name || ' is shared, public, held or waits for failed jobs' FROM lineages
 WHERE visibility OR on_failure OR held OR shared <> ''
 UNION ALL
-SELECT 'job ' || id || ' has a priority, is held, forgotten or was retried' FROM jobs WHERE priority OR flags OR place
+SELECT 'job ' || id || ' has a priority, is held, forgotten or was retried' FROM jobs WHERE priority OR flags & 7 OR place
 UNION ALL
 SELECT 'worker groups are drained: ' || name FROM drains

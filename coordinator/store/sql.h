@@ -81,6 +81,10 @@
                     " ORDER BY id DESC LIMIT ?")                                                                       \
     SQL(PAGE_MARKED, "SELECT id, state FROM jobs WHERE owner = ? AND flags & 10 AND id < ? AND state < 4"              \
                      " ORDER BY id DESC LIMIT ?")                                                                      \
+    SQL(KEPT_OUTPUTS, "SELECT s.job, s.kind, s.outputs FROM stages AS s JOIN jobs AS j ON j.id = s.job"                \
+                      " WHERE j.flags & 4 = 0 OR s.kind <> 5")                                                         \
+    SQL(KEPT_COMMITS, "SELECT job, 4, hash FROM commits")                                                              \
+    SQL(STATE, "SELECT state FROM jobs WHERE id = ?")                                                                  \
     SQL(PAGE_WALK, "SELECT id, owner, state, lineage FROM jobs WHERE id < ? ORDER BY id DESC")
 
 #define JOB_COLUMNS                                                                                                       \

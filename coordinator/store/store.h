@@ -29,6 +29,10 @@ void store_close(struct store *s);                       /* NULL is fine */
  * that the older version has no place for; the line names it and nothing is changed. */
 enum code store_downgrade(const char *path, int version, struct err *e);
 
+/* For a database that came back from a backup: raises the counters of epochs, jobs and events far beyond what may have been given
+ * out since, so that nothing is given out twice. Nobody has it open. */
+enum code store_leap(const char *path, struct err *e);
+
 /* Fills an empty core and restarts it (core_restart). */
 enum code store_load(struct store *s, struct core *c, int64_t now_ms, struct err *e);
 /* After an error of the disk everything is refused until store_load was called. After a failed sync that opens the file anew, without
