@@ -92,22 +92,14 @@ char *core_own(struct core *c, const char *s)
 typedef void handler(struct core *c, const struct core_event *ev);
 
 static handler *const handlers[MSG_KINDS] = {
-    [MSG_lineage_create] = submit_lineage,
-    [MSG_learn] = submit_one,
-    [MSG_sample] = submit_one,
-    [MSG_evaluate] = submit_one,
-    [MSG_submit_many] = submit_many,
-    [MSG_lineage_set] = operate_lineage,
-    [MSG_cancel] = operate_cancel,
-    [MSG_retry] = operate_retry,
-    [MSG_pause] = operate_pause,
-    [MSG_drain] = operate_drain,
-    [MSG_forget] = operate_forget,
-    [MSG_user_set] = user_set,
-    [MSG_stop] = operate_stop,
-    [MSG_worker_hello] = group_hello,
-    [MSG_ready] = group_ready,
-    [MSG_heartbeat] = group_heartbeat,
+    [MSG_lineage_create] = share_create, [MSG_learn] = submit_one,
+    [MSG_sample] = submit_one,           [MSG_evaluate] = submit_one,
+    [MSG_submit_many] = submit_many,     [MSG_lineage_set] = share_set,
+    [MSG_cancel] = operate_cancel,       [MSG_retry] = operate_retry,
+    [MSG_pause] = operate_pause,         [MSG_drain] = operate_drain,
+    [MSG_forget] = operate_forget,       [MSG_user_set] = user_set,
+    [MSG_stop] = operate_stop,           [MSG_worker_hello] = group_hello,
+    [MSG_ready] = group_ready,           [MSG_heartbeat] = group_heartbeat,
     [MSG_result] = group_result,
 };
 

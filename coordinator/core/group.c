@@ -105,7 +105,7 @@ static void park(struct core *c, struct group *g)
     w->n++;
 }
 
-static void group_remove(struct core *c, struct group *g)
+void group_remove(struct core *c, struct group *g)
 {
     unpark(c, g);
     seen_out(c, g);
@@ -168,24 +168,14 @@ void group_drain(struct core *c, const char *name, int on)
 
 /* ---- hello ---- */
 
-static void answer(struct core *c, struct message m)
+void group_go_on(struct core *c)
 {
-    core_answer(c, c->ev->from, m);
+    core_answer(
+        c, c->ev->from,
+        (struct message){.kind = MSG_go_on, .go_on.term_ms = (uint64_t)c->settings.term_ms});
 }
 
-static void go_on(struct core *c)
-{
-    answer(c, (struct message){.kind = MSG_go_on, .go_on.term_ms = (uint64_t)c->settings.term_ms});
-}
-
-static void give_up(struct core *c, enum code code, const char *why)
-{
-    answer(c,
-           (struct message){.kind = MSG_give_up, .give_up = {.code = (uint64_t)code, .why = why}});
-}
-
-/* The known group of a message, or `who` as the answer and NULL. */
-static struct group *known(struct core *c, const struct core_event *ev)
+struct group *group_known(struct core *c, const struct core_event *ev)
 {
     struct group *g = group_find(c, ev->group);
 
@@ -193,7 +183,7 @@ static struct group *known(struct core *c, const struct core_event *ev)
         heard(c, g);
         return g;
     }
-    answer(c, (struct message){.kind = MSG_who, .who.line = "hello?"});
+    core_answer(c, c->ev->from, (struct message){.kind = MSG_who, .who.line = "hello?"});
     return NULL;
 }
 
@@ -222,14 +212,14 @@ void group_hello(struct core *c, const struct core_event *ev)
     g->row.ranks = h->ranks;
     g->row.pid = h->pid;
     mark(c, g);
-    go_on(c);
+    group_go_on(c);
 }
 
 /* ---- work ---- */
 
 void group_ready(struct core *c, const struct core_event *ev)
 {
-    struct group *g = known(c, ev);
+    struct group *g = group_known(c, ev);
     struct core_stage *s;
 
     if (!g) return;
@@ -244,7 +234,8 @@ void group_ready(struct core *c, const struct core_event *ev)
         return;
     }
     if (c->stopping) {
-        answer(c, (struct message){.kind = MSG_end, .end.why = "the coordinator stops"});
+        core_answer(c, c->ev->from,
+                    (struct message){.kind = MSG_end, .end.why = "the coordinator stops"});
         return;
     }
     g->row.parked_at = ev->from;
@@ -292,97 +283,6 @@ void group_tick(struct core *c)
             seen_in(c, g);
         }
     }
-}
-
-/* ---- lease ---- */
-
-/* What a message about a stage is worth. */
-enum standing { CURRENT, SAID_BEFORE, STALE, CANCELLED };
-
-static enum standing of_the_past(const struct core_past *p, enum stage_kind k, uint64_t epoch)
-{
-    if (!p) return STALE;
-    for (int i = 0; i < p->n_stages; i++) {
-        enum stage_state s = stage_state(&p->job, k);
-        if (p->stage[i].kind == k && p->stage[i].epoch == epoch &&
-            (s == STAGE_DONE || s == STAGE_FAILED))
-            return SAID_BEFORE;
-    }
-    return p->job.state == JOB_CANCELLED ? CANCELLED : STALE;
-}
-
-static enum standing fenced(struct core *c, const struct core_event *ev, uint64_t job,
-                            uint64_t kind, uint64_t epoch, struct core_job **j,
-                            struct core_stage **s)
-{
-    enum stage_kind k = kind < STAGE_KINDS ? (enum stage_kind)kind : (enum stage_kind)0;
-
-    *j = jobs_find(c, job);
-    *s = *j ? stage_of(*j, k) : NULL;
-    if (!*j) return of_the_past(ev->past, k, epoch);
-    if (*s && epoch && (*s)->epoch == epoch) {
-        enum stage_state now = stage_state(*j, k);
-        if (now == STAGE_LEASED) return hash_equal((*s)->group, ev->group) ? CURRENT : STALE;
-        return SAID_BEFORE;
-    }
-    return (*j)->state == JOB_CANCELLED ? CANCELLED : STALE;
-}
-
-static void stale(struct core *c, enum standing w)
-{
-    if (w == CANCELLED) give_up(c, ERR_CANCELLED, "the job was cancelled");
-    else give_up(c, ERR_STALE, "the lease was lost");
-}
-
-void group_heartbeat(struct core *c, const struct core_event *ev)
-{
-    const struct msg_heartbeat *b = &ev->message->heartbeat;
-    struct core_stage *s;
-    struct core_job *j;
-    enum standing w;
-
-    if (!known(c, ev)) return;
-    w = fenced(c, ev, b->job, b->stage, b->epoch, &j, &s);
-    if (w != CURRENT) {
-        stale(c, w);
-    } else if (c->stopping && !c->drain) {
-        stage_release(c, j, s);
-        give_up(c, ERR_CANCELLED, "the coordinator stops; the stage goes on when it is back");
-    } else {
-        stage_beat(c, j, s, b);
-        go_on(c);
-    }
-}
-
-void group_result(struct core *c, const struct core_event *ev)
-{
-    const struct msg_result *r = &ev->message->result;
-    struct core_stage *s;
-    struct core_job *j;
-    enum standing w;
-
-    if (!known(c, ev)) return;
-    w = fenced(c, ev, r->job, r->stage, r->epoch, &j, &s);
-    if (w == CURRENT) stage_result(c, j, s, ev->message);
-    if (w == CURRENT || w == SAID_BEFORE) core_done(c, "");
-    else stale(c, w);
-}
-
-void group_lost(struct core *c, struct hash nonce)
-{
-    struct group *g = group_find(c, nonce);
-    struct core_stage *s;
-    struct core_job *j;
-    char why[PROTO_LINE + 1];
-
-    if (!g) return;
-    if (g->row.lease) {
-        j = jobs_find(c, g->row.lease->job);
-        s = stage_of(j, g->row.lease->kind);
-        snprintf(why, sizeof why, "worker group %s died", g->row.known ? g->row.name : "(unknown)");
-        stage_lose(c, j, s, proto_line(why));
-    }
-    group_remove(c, g);
 }
 
 /* ---- looking ---- */

@@ -1,4 +1,4 @@
-/* operate.c - what users and admins do to what is there: share, cancel, retry, pause, drain, forget, stop. Each may be said again:
+/* operate.c - what users and admins do to what is there: cancel, retry, pause, drain, forget, stop. Each may be said again:
  * the second time changes nothing and is answered in the same way. What an admin does, and what cannot be undone, is
  * written down (audit). */
 #include "coordinator/core/state.h"
@@ -29,55 +29,6 @@ static void refuse_ended(struct core *c, const struct core_job *row)
 {
     core_refuse(c, ERR_STALE, "job %llu has ended already: %s", N(row->id),
                 proto_job_state(row->state));
-}
-
-static struct lineage *find_lineage(struct core *c, const char *name)
-{
-    struct lineage *l = lineage_named(c, name);
-    const char *near = l ? NULL : core_nearest_lineage(c, name);
-
-    if (l && user_owns(c, l->row.owner)) return l;
-    if (l)
-        core_refuse(c, ERR_DENIED, "lineage %s belongs to %s", name,
-                    user_at(c, l->row.owner)->row.name);
-    else if (near)
-        core_refuse(c, ERR_NOT_FOUND, "there is no lineage `%s`; did you mean `%s`?", name, near);
-    else core_refuse(c, ERR_NOT_FOUND, "there is no lineage `%s`", name);
-    return NULL;
-}
-
-/* ---- lineage_set ---- */
-
-/* Failed jobs that a lineage waited for go, when it waits no more. */
-static void let_go(struct core *c, struct lineage *l)
-{
-    for (struct core_job *j = job_at(c, l->row.first), *next; j; j = next) {
-        next = job_at(c, j->later);
-        if (!(j->flags & JOB_HOLDS)) continue;
-        j->flags &= (uint8_t)~JOB_HOLDS;
-        lineage_leave(c, l, j);
-        lineage_drop_token(l, j->id);
-        core_touch(c, j);
-    }
-    lineage_advance(c, l);
-}
-
-void operate_lineage(struct core *c, const struct core_event *ev)
-{
-    const struct msg_lineage_set *m = &ev->message->lineage_set;
-    struct lineage *l = find_lineage(c, m->lineage);
-
-    if (!l || !submit_good_sharing(c, m->lineage, m->visibility, m->on_failure, &m->shared_with))
-        return;
-    if (!lineage_share(c, l, m->shared_with.v, m->shared_with.n)) return;
-    l->row.visibility = (uint8_t)m->visibility;
-    l->row.on_failure = (uint8_t)m->on_failure;
-    put_lineage(c, l, NULL);
-    if (l->row.on_failure == FAILURE_SKIP) let_go(c, l);
-    core_audit(c, "set lineage %s: %s, shared with %zu, on failure %s", l->row.name,
-               l->row.visibility == VISIBLE_PUBLIC ? "public" : "private", l->row.n_shared,
-               l->row.on_failure == FAILURE_WAIT ? "wait" : "skip");
-    core_done(c, "");
 }
 
 /* ---- cancel ---- */
@@ -223,7 +174,7 @@ static void pause_job(struct core *c, const struct core_event *ev, uint64_t id, 
 
 static void pause_lineage(struct core *c, const char *name, int on)
 {
-    struct lineage *l = find_lineage(c, name);
+    struct lineage *l = share_find(c, name);
     struct core_job *turn;
 
     if (!l) return;

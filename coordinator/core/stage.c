@@ -130,7 +130,7 @@ void stage_take(struct core *c, struct core_job *j, enum stage_kind k)
     timer_set(c, s);
 }
 
-static void set_line(struct core *c, struct core_stage *s, const char *line)
+void stage_set_line(struct core *c, struct core_stage *s, const char *line)
 {
     free(s->line);
     s->line = line && line[0] ? core_own(c, line) : NULL;
@@ -174,7 +174,7 @@ void stage_grant(struct core *c, struct core_job *j, enum stage_kind k, struct g
     c->leased++;
     g->row.lease = s;
     forget_progress(s);
-    set_line(c, s, NULL);
+    stage_set_line(c, s, NULL);
     if (!j->started_ms) j->started_ms = c->now_ms;
     core_event_row(c, j, EVENT_STAGE, s, "%s begins%s", proto_stage_kind((uint64_t)k),
                    s->attempts > 1 ? " again" : "");
@@ -209,7 +209,7 @@ void stage_beat(struct core *c, struct core_job *j, struct core_stage *s,
 
 /* ---- how a lease ends ---- */
 
-static int64_t back_off(uint64_t times, int64_t base_ms)
+int64_t stage_back_off(uint64_t times, int64_t base_ms)
 {
     int64_t ms = base_ms; /* doubling, to a minute */
     for (uint64_t i = 1; i < times && ms < 60000; i++) ms *= 2;
@@ -217,7 +217,7 @@ static int64_t back_off(uint64_t times, int64_t base_ms)
 }
 
 /* Ready again, in front of its like, after a while. */
-static void wait_for(struct core *c, struct core_job *j, struct core_stage *s, int64_t ms)
+void stage_wait(struct core *c, struct core_job *j, struct core_stage *s, int64_t ms)
 {
     s->not_before_ms = ms ? c->now_ms + ms : 0;
     timer_set(c, s);
@@ -226,18 +226,18 @@ static void wait_for(struct core *c, struct core_job *j, struct core_stage *s, i
     job_refresh(c, j);
 }
 
-static void fail(struct core *c, struct core_job *j, struct core_stage *s, const char *line)
+void stage_fail(struct core *c, struct core_job *j, struct core_stage *s, const char *line)
 {
     char text[PROTO_LINE + 1];
 
     stage_move(c, j, s->kind, STAGE_FAIL);
-    set_line(c, s, line);
+    stage_set_line(c, s, line);
     snprintf(text, sizeof text, "%s: %s", proto_stage_kind((uint64_t)s->kind), line);
     job_end(c, j, JOB_FAILED, proto_line(text));
 }
 
 /* One more loss. Which group it was and how far it came stands in the events: the evidence. */
-static void lost(struct core *c, struct core_job *j, struct core_stage *s, const char *why)
+void stage_lost(struct core *c, struct core_job *j, struct core_stage *s, const char *why)
 {
     const struct group *g = group_find(c, s->group);
     const char *stage = proto_stage_kind((uint64_t)s->kind);
@@ -255,18 +255,18 @@ static void lost(struct core *c, struct core_job *j, struct core_stage *s, const
                  "last: %s; the events name the groups, `engram retry %llu` releases it",
                  (unsigned long long)s->losses, (unsigned long long)s->best_step, why,
                  (unsigned long long)j->id);
-        fail(c, j, s, proto_line(text));
+        stage_fail(c, j, s, proto_line(text));
         return;
     }
     stage_move(c, j, s->kind, STAGE_LOSE);
-    set_line(c, s, why);
-    wait_for(c, j, s, back_off(s->losses, 500));
+    stage_set_line(c, s, why);
+    stage_wait(c, j, s, stage_back_off(s->losses, 500));
 }
 
 void stage_lose(struct core *c, struct core_job *j, struct core_stage *s, const char *why)
 {
     s->epoch = ++c->clock.epoch;
-    lost(c, j, s, why);
+    stage_lost(c, j, s, why);
 }
 
 void stage_release(struct core *c, struct core_job *j, struct core_stage *s)
@@ -275,7 +275,7 @@ void stage_release(struct core *c, struct core_job *j, struct core_stage *s)
     core_event_row(c, j, EVENT_STAGE, s, "%s put back", proto_stage_kind((uint64_t)s->kind));
     core_news(c, j, s, NEWS_PUT_BACK, NULL);
     stage_move(c, j, s->kind, STAGE_AGAIN);
-    wait_for(c, j, s, 0);
+    stage_wait(c, j, s, 0);
 }
 
 /* Leases that ran out are lost; where a back-off has ended the stage may begin. */
@@ -291,89 +291,6 @@ void stage_expire(struct core *c)
             stage_take(c, j, s->kind);
             fair_list(c, j, 1);
         }
-    }
-}
-
-/* ---- results ---- */
-
-enum verdict { GOOD, PAUSE, AGAIN, LOST, BAD };
-
-static enum verdict judge(uint64_t code)
-{
-    switch ((enum code)code) {
-    case OK: return GOOD;
-    case ERR_FULL:
-    case ERR_IO:
-    case ERR_ENVIRONMENT:
-    case ERR_NOMEM:
-    case ERR_AGAIN: return PAUSE;
-    case ERR_CANCELLED:
-    case ERR_STALE: return AGAIN;
-    case ERR_INTERNAL: return LOST;
-    default: return BAD;
-    }
-}
-
-static void pause_for(struct core *c, struct core_job *j, struct core_stage *s,
-                      const struct msg_result *r)
-{
-    int64_t wait = back_off(++s->pauses, 5000);
-
-    stage_move(c, j, s->kind, STAGE_AGAIN);
-    set_line(c, s, r->line[0] ? r->line : err_name((enum code)r->code));
-    core_event_row(c, j, EVENT_STAGE, s, "%s paused, again in %d s: %s",
-                   proto_stage_kind((uint64_t)s->kind), (int)(wait / 1000), s->line ? s->line : "");
-    wait_for(c, j, s, wait);
-}
-
-/* What is wrong with a result that calls itself good; NULL: nothing. */
-static const char *flaw(const struct core *c, const struct core_job *j, const struct core_stage *s,
-                        const struct msg_result *r)
-{
-    if (s->kind == STAGE_TRAIN && (r->outputs.n != 1 || hash_is_zero(r->outputs.v[0])))
-        return "a train stage must give exactly one commit";
-    if (s->kind == STAGE_TRAIN && lineage_find(lineage_of(c, j), r->outputs.v[0]))
-        return "train gave a commit that the lineage has already";
-    if ((s->kind == STAGE_PRIOR || s->kind == STAGE_SCORE) && r->outputs.n == 0)
-        return "the stage gave no output";
-    return NULL;
-}
-
-static void succeed(struct core *c, struct core_job *j, struct core_stage *s,
-                    const struct message *m)
-{
-    enum stage_kind k = s->kind;
-
-    if (k == STAGE_TRAIN) lineage_commit(c, j, m->result.outputs.v[0], m->result.seconds);
-    stage_move(c, j, k, STAGE_SUCCEED);
-    s->seconds = m->result.seconds;
-    s->losses = s->pauses = 0;
-    s->result = m;
-    core_event_row(c, j, EVENT_STAGE, s, "%s done in %.1f s", proto_stage_kind((uint64_t)k),
-                   s->seconds);
-    if (k == STAGE_PRIOR) prior_made(c, j);
-    job_advance(c, j);
-    if (k == STAGE_TRAIN) lineage_advance(c, lineage_of(c, j));
-    job_refresh(c, j);
-}
-
-void stage_result(struct core *c, struct core_job *j, struct core_stage *s, const struct message *m)
-{
-    const struct msg_result *r = &m->result;
-    enum verdict v = judge(r->code);
-    const char *wrong = v == GOOD ? flaw(c, j, s, r) : NULL;
-
-    if (wrong) v = LOST;
-    core_news_result(c, j, s, wrong ? ERR_INTERNAL : (enum code)r->code, r->seconds, r->line);
-    switch (v) {
-    case GOOD: succeed(c, j, s, m); break;
-    case PAUSE: pause_for(c, j, s, r); break;
-    case AGAIN:
-        stage_move(c, j, s->kind, STAGE_AGAIN);
-        wait_for(c, j, s, 0);
-        break;
-    case LOST: lost(c, j, s, wrong ? wrong : r->line[0] ? r->line : "internal error"); break;
-    case BAD: fail(c, j, s, r->line[0] ? r->line : err_name((enum code)r->code)); break;
     }
 }
 

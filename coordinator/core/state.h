@@ -227,10 +227,13 @@ void timer_set(struct core *c, struct core_stage *s);                    /* by i
 int64_t timer_next(const struct core *c);
 struct core_stage *timer_due(struct core *c);                            /* NULL: none */
 
-/* ---- group.c: what worker groups say ---- */
+/* ---- group.c, lease.c: what worker groups say ---- */
 struct group *group_find(const struct core *c, struct hash nonce);
 struct group *group_add(struct core *c, struct hash nonce);
 void group_free_all(struct core *c);
+void group_remove(struct core *c, struct group *g);
+struct group *group_known(struct core *c, const struct core_event *ev);    /* or `who` is answered, and NULL */
+void group_go_on(struct core *c);                /* the answer */
 void group_hello(struct core *c, const struct core_event *ev);
 void group_ready(struct core *c, const struct core_event *ev);
 void group_heartbeat(struct core *c, const struct core_event *ev);
@@ -241,13 +244,12 @@ void group_assign(struct core *c);               /* gives ready stages to waitin
 void group_drain(struct core *c, const char *name, int on);
 int group_drained(const struct core *c, const char *name);
 
-/* ---- submit.c, operate.c: what users ask ---- */
-void submit_lineage(struct core *c, const struct core_event *ev);
+/* ---- submit.c, share.c, operate.c: what users ask ---- */
 void submit_one(struct core *c, const struct core_event *ev);
 void submit_many(struct core *c, const struct core_event *ev);
-int submit_good_sharing(struct core *c, const char *name, uint64_t visibility, uint64_t on_failure,
-                        const struct strs *shared);
-void operate_lineage(struct core *c, const struct core_event *ev);
+void share_create(struct core *c, const struct core_event *ev);
+void share_set(struct core *c, const struct core_event *ev);
+struct lineage *share_find(struct core *c, const char *name);           /* that the asker may change; NULL: told no */
 void operate_cancel(struct core *c, const struct core_event *ev);
 void operate_retry(struct core *c, const struct core_event *ev);
 void operate_pause(struct core *c, const struct core_event *ev);
@@ -255,7 +257,7 @@ void operate_drain(struct core *c, const struct core_event *ev);
 void operate_forget(struct core *c, const struct core_event *ev);
 void operate_stop(struct core *c, const struct core_event *ev);
 
-/* ---- stage.c: one stage ---- */
+/* ---- stage.c, result.c: one stage ---- */
 
 /* What the events of one stage do to its state; the table is in stage.c. */
 enum stage_event {
@@ -283,6 +285,11 @@ void stage_lose(struct core *c, struct core_job *j, struct core_stage *s, const 
 void stage_release(struct core *c, struct core_job *j, struct core_stage *s);    /* back to READY, nobody's fault */
 void stage_take(struct core *c, struct core_job *j, enum stage_kind k);  /* its lease is nobody's any more */
 void stage_expire(struct core *c);
+void stage_wait(struct core *c, struct core_job *j, struct core_stage *s, int64_t ms);     /* READY, in front, after a while */
+void stage_fail(struct core *c, struct core_job *j, struct core_stage *s, const char *line);
+void stage_lost(struct core *c, struct core_job *j, struct core_stage *s, const char *why);     /* one more loss */
+void stage_set_line(struct core *c, struct core_stage *s, const char *line);
+int64_t stage_back_off(uint64_t times, int64_t base_ms);     /* doubling, to a minute */
 
 /* ---- job.c: all stages of one job ---- */
 uint32_t job_plan(enum job_kind kind, uint64_t wants);
