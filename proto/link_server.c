@@ -79,13 +79,18 @@ static enum code bind_ipc(struct link_server *s, const char *endpoint, const cha
 
 static enum code bind_tcp(struct link_server *s, const struct link_place *p, struct err *e)
 {
+    int few = 64;
     enum code rc;
 
     if (!p->keys || !p->guests || p->relayed)
         return err_set(e, ERR_USAGE, "endpoint %s: TCP is served with keys only", p->endpoint);
     if ((rc = link_zap_start(&s->zap, s->context, p->guests, e)) ||
-        (rc = link_socket_serve_keys(s->socket, p->keys, e)))
+        (rc = link_socket_serve_keys(s->socket, p->keys, e)) ||
+        (rc = link_socket_family(s->socket, p->endpoint, e)))
         return rc;
+    /* A guest who does not read loses answers before they fill a door. */
+    if (zmq_setsockopt(s->socket, ZMQ_SNDHWM, &few, sizeof few))
+        return link_socket_error(e, "zmq queue");
     return zmq_bind(s->socket, p->endpoint) ? link_socket_error(e, p->endpoint) : OK;
 }
 

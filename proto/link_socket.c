@@ -65,6 +65,13 @@ enum code link_socket_make(void *context, int type, void **socket_out, struct er
     return OK;
 }
 
+/* Not always: with both families a name is looked up as IPv6 first, where nobody may listen. */
+enum code link_socket_family(void *s, const char *endpoint, struct err *e)
+{
+    int six = strchr(endpoint, '[') != NULL;
+    return zmq_setsockopt(s, ZMQ_IPV6, &six, sizeof six) ? link_socket_error(e, "zmq address") : OK;
+}
+
 /* ---- keys ---- */
 
 /* Where no ZAP handler answers, ZeroMQ lets everybody in; link_server.c then sees messages without a key, and hears none of them. */

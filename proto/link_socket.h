@@ -12,6 +12,9 @@ enum code link_socket_error(struct err *e, const char *what);
 /* A socket with our options on it. type: ZMQ_DEALER or ZMQ_ROUTER. */
 enum code link_socket_make(void *context, int type, void **socket, struct err *e);
 
+/* Lets a socket speak IPv6 where its endpoint does: "tcp://[::1]:7700". Before it binds or connects. */
+enum code link_socket_family(void *socket, const char *endpoint, struct err *e);
+
 /* CURVE on a socket, before it binds or connects. A server asks the ZAP handler of its context about everybody. */
 enum code link_socket_serve_keys(void *socket, const struct keys *mine, struct err *e);
 enum code link_socket_ask_keys(void *socket, struct hash server, const struct keys *mine, struct err *e);

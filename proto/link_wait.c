@@ -19,7 +19,9 @@ static enum code use_keys(struct link *l, struct err *e)
             e, ERR_USAGE,
             "%s: over TCP the coordinator's public key and a key of one's own are needed",
             l->endpoint);
-    if ((rc = link_socket_ask_keys(l->socket, l->server_key, &l->keys, e))) return rc;
+    if ((rc = link_socket_ask_keys(l->socket, l->server_key, &l->keys, e)) ||
+        (rc = link_socket_family(l->socket, l->endpoint, e)))
+        return rc;
     return monitor_open(&l->monitor, l->context, l->socket, e);
 }
 

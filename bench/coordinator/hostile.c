@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { CLIENTS = 8, KEPT = 1 << 16, CONNECTIONS = 4000 };
+enum { CLIENTS = 8, KEPT = 1 << 16, CONNECTIONS = 10000 };
 
 static struct engram g;
 static double seconds = 5, per_second = 400;
@@ -189,7 +189,7 @@ static const struct {
 } ATTACKS[] = {
     {"4 MB frames before the handshake", big_frames},
     {"random bytes", random_bytes},
-    {"4,000 connections, again and again", connections},
+    {"10,000 connections, again and again", connections},
     {"messages without end, with a key", unfinished},
     {"50,000 pings a second, with a key", flood},
     {"50,000 questions with long answers", flood_long},

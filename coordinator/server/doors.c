@@ -1,5 +1,6 @@
 #include "coordinator/server/doors.h"
 
+#include "coordinator/door/address.h"
 #include "coordinator/launch/process.h"
 
 #include "base/arena.h"
@@ -143,6 +144,14 @@ static enum code name_things(struct doors *d, const struct doors_options *o, str
     return d->home && d->log ? OK : err_set(e, ERR_NOMEM, "out of memory");
 }
 
+static void say_open(const char *whose, const char *at)
+{
+    log_line(LOG_INFO, "%s come in at %s", whose, at);
+    if (address_is_public(at))
+        log_line(LOG_WARN, "%s can be reached from other networks; who has no key is not let in",
+                 at);
+}
+
 /* What a killed coordinator left of doors that this one does not have. */
 static void tidy(const struct doors_options *o)
 {
@@ -173,8 +182,7 @@ enum code doors_open(struct doors **out, const struct doors_options *o, struct e
                 ((rc = start(d, i, 0, e)) || (rc = wait_open(d, &d->one[i], e))))
                 goto fail;
         for (int i = 0; i < DOORS; i++)
-            if (d->one[i].listen)
-                log_line(LOG_INFO, "%s come in at %s", WHOSE[i], d->one[i].listen);
+            if (d->one[i].listen) say_open(WHOSE[i], d->one[i].listen);
     }
     *out = d;
     return OK;

@@ -108,7 +108,16 @@ is "$stdout" "ann is changed, role user" "she is added again"
 is "$(engram admin list --json | jq -r '.users[] | select(.user == "ann") | "\(.weight) \(.max_queued) \(.revoked)"')" "2 5 false" \
     "with what was known of her"
 is "$(as ann lineage list --json | jq -r '.lineages[].lineage')" pets "and has her lineage back"
+engram admin add ann --role admin >/dev/null
+run as carol admin keygen
+run as ann admin add carol --key "$people/carol/config/engram/key.pub"
+is "$status $stdout" "0 carol is added, role user" "an admin may be far away"
+run as ann admin revoke carol
+is "$status" 0 "and take away again"
+run as ann admin list --json
+is "$(jq -r '.users | length' <<<"$stdout")" "$(engram admin list --json | jq -r '.users | length')" "and sees all"
 run engram admin log
+like "$stdout" "*ann*carol*" "the record has who did it"
 like "$stdout" "*revoke*ann*" "all this is on record"
 
 run engram up --home "$home/other" --no-workers --listen "$users_at"

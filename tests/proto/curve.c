@@ -247,6 +247,35 @@ static void too_early(void)
     guests_free(g);
 }
 
+static void six(void)
+{
+    struct guests *g = guests_make();
+    struct link_place p = {.endpoint = "tcp://[::1]:*", .keys = &mine, .guests = g};
+    struct link_options o = {.keys = ann, .server_key = mine.public, .timeout_ms = 10000};
+    struct message m = {.kind = MSG_ping, .ping = {"test"}};
+    struct link_server *there;
+    struct link_peer from;
+    struct link *l;
+    int ready = 0;
+    enum code rc = ERR_AGAIN;
+
+    guests_set(g, &ann.public, 1, NULL);
+    if (link_serve(&there, &p, &e)) {
+        skip("no IPv6 here", "an IPv6 address is served");
+    } else {
+        o.endpoint = link_server_endpoint(there);
+        if (link_open(&l, &o, &e)) note("%s", e.text);
+        for (int i = 0; i < 200 && rc == ERR_AGAIN; i++)
+            if ((rc = link_tell(l, &m, &e)) == ERR_AGAIN) usleep(20000);
+        link_server_wait(&there, 1, 10000, &ready, &e);
+        is_code(link_server_receive(there, &from, &arena, &m, &e), OK, &e,
+                "an IPv6 address is served: %s", o.endpoint);
+        link_close(l);
+        link_server_close(there);
+    }
+    guests_free(g);
+}
+
 static void lost_connection(void)
 {
     struct link *l = open_as(&ann, mine.public, 20000);
@@ -304,6 +333,7 @@ int main(void)
     who_comes_in();
     without_curve();
     too_early();
+    six();
     lost_connection();
     s.over = 1;
     pthread_join(s.thread, NULL);
