@@ -238,6 +238,13 @@ int quota_end(struct quota *q, const struct link_peer *peer, uint64_t id, size_t
     return 1;
 }
 
+void quota_weigh(struct quota *q, struct hash key, double more, int64_t now_ms)
+{
+    struct visitor *w = visitor(q, key, now_ms);
+
+    if (w) w->asks.level -= more;
+}
+
 void quota_charge(struct quota *q, struct hash key, size_t bytes, int64_t now_ms)
 {
     struct visitor *w = visitor(q, key, now_ms);

@@ -37,6 +37,9 @@ enum quota_verdict quota_begin(struct quota *q, const struct link_peer *peer, ui
 /* Its answer of so many bytes has come; the key of the peer is not looked at. 0: no such request is outstanding. */
 int quota_end(struct quota *q, const struct link_peer *peer, uint64_t id, size_t bytes, int64_t now_ms);
 
+/* The message that quota_ask let pass counts as so many more: it is one that costs the coordinator more than others. */
+void quota_weigh(struct quota *q, struct hash key, double more, int64_t now_ms);
+
 /* An answer of so many bytes that the door gave itself. */
 void quota_charge(struct quota *q, struct hash key, size_t bytes, int64_t now_ms);
 

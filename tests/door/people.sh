@@ -46,7 +46,7 @@ run as ann queue
 like "$status $stderr" "2 engram: --server-key is needed*" "half a profile says what is missing"
 printf '# the cluster\nconnect %s\nserver-key %s\nkey key\n' "$users_at" "$(cat "$server")" | profile ann
 run as ann queue
-like "$status $stderr" "4 engram: $users_at does not let our key in: its operator adds it with engram admin add NAME --key '$key'" \
+is "$status $stderr" "4 engram: $users_at does not let our key in: its operator adds it with engram admin add NAME --key '$key'" \
     "a key that nobody knows is told what to do"
 printf 'connect %s\nserver %s\n' "$users_at" "$(cat "$server")" | profile ann
 run as ann queue

@@ -44,6 +44,26 @@ static void rate(void)
     quota_free(q);
 }
 
+static void weight(void)
+{
+    struct quota_settings s = {
+        .per_second = 100, .bytes_per_second = 1000, .outstanding = 3, .bytes_under_way = 10000};
+    struct quota *q = quota_make(&s);
+    int n = 0;
+
+    for (int i = 0; i < 1000; i++) {
+        if (quota_ask(q, key(1), 1000) != QUOTA_PASS) continue;
+        quota_weigh(q, key(1), 9, 1000);
+        n++;
+    }
+    is_int(n, 20, "what counts for ten passes a tenth as often");
+    quota_ask(q, key(2), 1000);
+    quota_weigh(q, key(2), 499, 1000);
+    is_int(quota_ask(q, key(2), 3900) == QUOTA_PASS, 0, "and may be paid afterwards");
+    is_int(quota_ask(q, key(2), 4100), QUOTA_PASS, "for as long as it takes");
+    quota_free(q);
+}
+
 static void under_way(void)
 {
     struct quota_settings s = {
@@ -103,6 +123,7 @@ static void many_keys(void)
 int main(void)
 {
     rate();
+    weight();
     under_way();
     bytes();
     many_keys();
