@@ -16,11 +16,11 @@ static const struct verb DEBUG_VERB = {
     .name = "debug", .what = "run one part of a model on tensors from a file", .run = verb_debug};
 
 static const struct verb *const VERBS[] = {
-    &verb_doctor, &verb_import, &verb_check,    &verb_plan,   &verb_up,     &verb_down,
-    &verb_groups, &verb_drain,  &verb_lineage,  &verb_learn,  &verb_queue,  &verb_watch,
-    &verb_cancel, &verb_retry,  &verb_pause,    &verb_resume, &verb_forget, &verb_log,
-    &verb_show,   &verb_sample, &verb_evaluate, &verb_export, &verb_admin,  &verb_fsck,
-    &verb_gc,     &verb_backup, &verb_restore,  &DEBUG_VERB,
+    &verb_doctor, &verb_import, &verb_check,   &verb_plan,     &verb_up,     &verb_down,
+    &verb_groups, &verb_drain,  &verb_lineage, &verb_learn,    &verb_submit, &verb_queue,
+    &verb_watch,  &verb_cancel, &verb_retry,   &verb_pause,    &verb_resume, &verb_forget,
+    &verb_log,    &verb_show,   &verb_sample,  &verb_evaluate, &verb_export, &verb_admin,
+    &verb_fsck,   &verb_gc,     &verb_backup,  &verb_restore,  &DEBUG_VERB,
 };
 #define N_VERBS (sizeof VERBS / sizeof VERBS[0])
 

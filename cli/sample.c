@@ -4,8 +4,8 @@
 #include "cli/progress.h"
 #include "cli/prompt_list.h"
 #include "cli/sheet.h"
+#include "cli/target.h"
 
-#include "base/text.h"
 #include "pipeline/method/settings.h"
 
 #include <inttypes.h>
@@ -21,38 +21,6 @@ struct sampling {
     int64_t per_prompt, seed;
     int no_wait;
 };
-
-/* "<rex>": letters as in concept_token_check. Length with both brackets; 0: no token begins here. */
-static size_t token_length(const char *s)
-{
-    size_t n = *s == '<' ? strspn(s + 1, "abcdefghijklmnopqrstuvwxyz0123456789-_.") : 0;
-    return n && s[n + 1] == '>' ? n + 2 : 0;
-}
-
-/* A token that was mistyped would be read as ordinary letters, and the picture would be of something else. */
-static enum code check_tokens(const struct sampling *s, const char *prompt,
-                              const struct commit_rows *known, struct err *e)
-{
-    const char **names = mem_alloc(known->n + 1, sizeof *names);
-    enum code rc = names ? OK : err_set(e, ERR_NOMEM, "out of memory for prompts");
-    for (size_t i = 0; !rc && i < known->n; i++) names[i] = known->v[i].token;
-    for (; !rc && (prompt = strchr(prompt, '<')); prompt++) {
-        char token[PROTO_NAME + 1];
-        size_t n = token_length(prompt), at = 0;
-        if (!n || n > PROTO_NAME) continue;
-        snprintf(token, sizeof token, "%.*s", (int)n, prompt);
-        while (at < known->n && strcmp(names[at], token)) at++;
-        if (at < known->n) continue;
-        const char *near = text_nearest(token, names, known->n);
-        rc = near ? err_set(e, ERR_NOT_FOUND, "%s has not learned %s; did you mean %s?", s->lineage,
-                            token, near)
-                  : err_set(e, ERR_NOT_FOUND,
-                            "%s has not learned %s; engram log %s lists what it has", s->lineage,
-                            token, s->lineage);
-    }
-    free(names);
-    return rc;
-}
 
 static enum code check_lengths(const struct sampling *s, const struct prompt_list *prompts,
                                const struct commit_rows *known, struct arena *a, struct err *e)
@@ -84,7 +52,8 @@ static enum code gather_prompts(const struct sampling *s, const struct words *gi
     if (!rc) rc = prompt_list_add(out, given, a, e);
     if (!rc && s->prompts) rc = prompt_list_read(out, s->prompts, a, e);
     if (!rc) rc = prompt_list_fill(out, &s->concepts, s->lineage, &known, a, e);
-    for (size_t i = 0; !rc && i < out->n; i++) rc = check_tokens(s, out->drawn[i], &known, e);
+    for (size_t i = 0; !rc && i < out->n; i++)
+        rc = target_knows_tokens(s->lineage, &known, out->drawn[i], e);
     return rc ? rc : check_lengths(s, out, &known, a, e);
 }
 

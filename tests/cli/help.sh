@@ -8,7 +8,7 @@ set -u
 new_home
 prints help engram --help
 prints nothing engram
-for verb in doctor check plan up down groups drain lineage learn queue watch cancel retry pause resume forget log show sample evaluate export admin fsck gc backup restore; do prints "help-$verb" engram "$verb" --help; done
+for verb in doctor check plan up down groups drain lineage learn submit queue watch cancel retry pause resume forget log show sample evaluate export admin fsck gc backup restore; do prints "help-$verb" engram "$verb" --help; done
 prints help-settings engram learn --help-settings
 is "$(engram --version)" "engram $(sed -n 's/^VERSION ?= //p' Makefile)" "--version says the Makefile's version"
 prints typo-verb engram lern
