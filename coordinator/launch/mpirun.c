@@ -250,7 +250,11 @@ static enum code start(const struct launcher *l, struct local *g, int64_t now_ms
     g->termed = 0;
     if ((rc = write_pid(g, e)))
         log_line(LOG_WARN, "%s: a kill now would leave %s behind", e->text, g->run);
-    if ((rc = file_make_dirs(g->run, e)) || (rc = launch(l, g, e))) return rc;
+    if ((rc = file_make_dirs(g->run, e)) || (rc = launch(l, g, e))) {
+        remove_tree(g->run);
+        g->run[0] = '\0';
+        return rc;
+    }
     g->started_ms = now_ms;
     if ((rc = write_pid(g, e)))
         log_line(LOG_WARN, "%s: a coordinator after a crash will not find this group", e->text);

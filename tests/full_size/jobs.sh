@@ -5,7 +5,7 @@
 #
 # MODEL is a diffusers folder or a single file (random weights do: `make parity` makes them). One training step, two sampling
 # steps: what is shown is that it runs, within the planned memory, not what it draws. Writes OUT/jobs.json, one object per stage
-# with the planned and the measured memory of a rank and the time, and prints a table. Minutes, 5 to 10 GB of memory.
+# with the planned and the measured memory of all ranks together and the time, and prints a table. Minutes, 5 to 10 GB of memory.
 set -euo pipefail
 model=$(realpath "$1") out=$2 side=${3:-256} ranks=${4:-1}
 root=$(realpath "$(dirname "$0")/../..")
@@ -38,7 +38,7 @@ ENGRAM_TOKENIZER=$tokenizer engram check --base "$home/export/full.safetensors"
 
 jq -n --slurpfile p "$out/plan.json" --slurpfile d "$out/learn.json" '[range($p[0].stages | length) as $i |
     $p[0].stages[$i] as $s | $d[0].stages[$i] as $t |
-    {stage: $s.stage, planned: ($s.own + $s.shared), took: $t.report.memory.rank,
+    {stage: $s.stage, planned: $s.host, took: $t.report.memory.host,
      arena_planned: $s.arena, arena: $t.report.memory.arena, seconds_low: $s.seconds_low, seconds_high: $s.seconds_high, seconds: $t.seconds}]' >"$out/jobs.json"
 jq -r '["stage", "planned MiB", "took MiB", "ratio", "planned s", "took s"], (.[] | [.stage, (.planned / 1048576 | round),
     (.took / 1048576 | round), (.planned / .took * 1000 | round / 1000),

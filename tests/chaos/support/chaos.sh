@@ -248,7 +248,7 @@ chaos_end() {
     is "$bad" "" "$lineages lineages of ${#concepts[@]} concepts have the commits of the quiet run"
     run "$python" tests/history/check.py --strangers --settled "$TMPDIR"/history/*.jsonl
     is "$status" 0 "one order explains what people saw"
-    sed 's/^/#   /' <<<"$stdout$stderr"
+    printf '#   %s\n' "${stdout//$'\n'/$'\n'#   }" "$stderr"
     ((status == 0)) || { cp -r "$TMPDIR/history" "$TMPDIR/history.$seed" && echo "# kept: $TMPDIR/history.$seed"; }
     [[ -z $far ]] || echo "# the far group began $(grep -c 'begins' "$TMPDIR/far.log") stages"
     far_end
