@@ -75,6 +75,17 @@ static double resident(void)
     return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
+static void remove_database(const char *path)
+{
+    static const char *const beside[] = {"", "-wal", "-shm", "-mark"};
+    char name[600];
+
+    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+        snprintf(name, sizeof name, "%s%s", path, beside[i]);
+        unlink(name);
+    }
+}
+
 /* ---- a coordinator without sockets ---- */
 
 struct place {
@@ -358,7 +369,7 @@ static void measure_kind(const char *folder, const char *kind, uint64_t jobs,
         _exit(99);
     }
     waitpid(pid, NULL, 0);
-    if (!getenv("KEEP")) unlink(p.path);
+    remove_database(p.path);
 }
 
 int main(int argc, char **argv)
