@@ -78,7 +78,7 @@ static enum code take_object(struct backup *b, const struct kept *k, struct err 
     objects_path(b->from, k->hash, from, sizeof from);
     if (!file_exists(from)) return without(b, k, "is not there", e);
     snprintf(rest, sizeof rest, "objects/%.2s/%s", name, name + 2);
-    if ((rc = place(b, rest, to, e)) || (rc = folder_take(from, to, b->care->link, e)) ||
+    if ((rc = place(b, rest, to, e)) || (rc = folder_take_into(from, to, b->care->link, e)) ||
         (rc = hash_file(to, &found, &bytes, e)))
         return rc;
     if (!hash_equal(found, k->hash)) {
@@ -92,16 +92,10 @@ static enum code take_object(struct backup *b, const struct kept *k, struct err 
 
 static enum code take_objects(struct backup *b, struct err *e)
 {
-    char path[PATH_MAX], rest[32];
-    enum code rc = OK;
+    char path[PATH_MAX];
+    enum code rc = place(b, "objects", path, e);
 
-    if ((rc = place(b, "objects", path, e))) return rc;
-    mkdir(path, 0700);
-    for (int i = 0; i < 256 && !rc; i++) {
-        snprintf(rest, sizeof rest, "objects/%02x", (unsigned)i);
-        if (!(rc = place(b, rest, path, e)) && mkdir(path, 0700))
-            rc = err_errno(e, "make folder %s", path);
-    }
+    if (!rc && mkdir(path, 0700)) rc = err_errno(e, "make folder %s", path);
     for (size_t i = 0; i < b->keep.n && !rc; i++) rc = take_object(b, &b->keep.v[i], e);
     return rc;
 }

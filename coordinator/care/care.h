@@ -70,5 +70,9 @@ enum code folder_keep(struct folder *f, struct err *e);
 void folder_drop(struct folder *f);
 /* A copy of one file, or a second name of it (link: where the file system can). Not yet durable. */
 enum code folder_take(const char *from, const char *to, int link, struct err *e);
+/* And makes the folder of `to` where there is none. */
+enum code folder_take_into(const char *from, const char *to, int link, struct err *e);
+/* A file, or a folder with all that is in it. */
+enum code folder_remove(const char *path, struct err *e);
 
 #endif

@@ -20,13 +20,18 @@ static const char mark[] = ".tmp-care-";
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
 {
-    (void)st, (void)type, (void)where;
-    return remove(path);
+    (void)st, (void)where;
+    return type == FTW_DP ? rmdir(path) : unlink(path);
 }
 
 static void remove_all(const char *path)
 {
     nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+enum code folder_remove(const char *path, struct err *e)
+{
+    return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) ? err_errno(e, "remove %s", path) : OK;
 }
 
 /* Splits "/a/b/name" into "/a/b" and "name". */
@@ -140,4 +145,14 @@ enum code folder_take(const char *from, const char *to, int as_link, struct err 
     if (out >= 0 && close(out) && !rc) rc = err_errno(e, "close %s", to);
     close(in);
     return rc;
+}
+
+enum code folder_take_into(const char *from, const char *to, int as_link, struct err *e)
+{
+    char folder[4096];
+    const char *name;
+
+    split(to, folder, &name);
+    if (mkdir(folder, 0700) && errno != EEXIST) return err_errno(e, "make folder %s", folder);
+    return folder_take(from, to, as_link, e);
 }

@@ -145,12 +145,6 @@ static enum code on_damaged(struct gc *g, struct err *e)
 
 /* ---- checkpoints: "job-<n>-<stage>", a file or a folder ---- */
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
 static uint64_t measured;
 
 static int measure_one(const char *path, const struct stat *st, int type, struct FTW *where)
@@ -176,9 +170,7 @@ static enum code on_checkpoint(struct gc *g, const char *folder, const char *nam
     nftw(path, measure_one, 16, FTW_PHYS);
     g->n_checkpoints++;
     g->checkpoint_bytes += measured;
-    if (g->care->remove && nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS))
-        return err_errno(e, "remove %s", path);
-    return OK;
+    return g->care->remove ? folder_remove(path, e) : OK;
 }
 
 static enum code checkpoints(struct gc *g, struct err *e)

@@ -78,7 +78,8 @@ static enum code take_object(void *self, const struct object *o, struct err *e)
     hash_text(o->hash, name);
     snprintf(rest, sizeof rest, "objects/%.2s/%s", name, name + 2);
     if ((rc = path_of(r->folder.temporary, rest, to, e)) ||
-        (rc = folder_take(o->path, to, r->care->link, e)) || (rc = hash_file(to, &found, NULL, e)))
+        (rc = folder_take_into(o->path, to, r->care->link, e)) ||
+        (rc = hash_file(to, &found, NULL, e)))
         return rc;
     if (!hash_equal(found, o->hash)) {
         remove(to);
@@ -92,16 +93,11 @@ static enum code take_object(void *self, const struct object *o, struct err *e)
 
 static enum code take_objects(struct restore *r, struct err *e)
 {
-    char path[PATH_MAX], rest[32];
+    char path[PATH_MAX];
     struct objects *from = NULL;
     enum code rc = path_of(r->folder.temporary, "objects", path, e);
 
     if (!rc && mkdir(path, 0700)) rc = err_errno(e, "make folder %s", path);
-    for (int i = 0; i < 256 && !rc; i++) {
-        snprintf(rest, sizeof rest, "objects/%02x", (unsigned)i);
-        if (!(rc = path_of(r->folder.temporary, rest, path, e)) && mkdir(path, 0700))
-            rc = err_errno(e, "make folder %s", path);
-    }
     if (!rc) rc = path_of(r->care->from, "objects", path, e);
     if (!rc) rc = objects_open(&from, path, e);
     if (!rc) rc = objects_each(from, take_object, r, e);

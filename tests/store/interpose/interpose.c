@@ -48,6 +48,7 @@ REAL(pwrite, ssize_t, int, const void *, size_t, off_t)
 REAL(ftruncate, int, int, off_t)
 REAL(fsync, int, int)
 REAL(fdatasync, int, int)
+REAL(syncfs, int, int)
 REAL(rename, int, const char *, const char *)
 REAL(unlink, int, const char *)
 REAL(unlinkat, int, int, const char *, int)
@@ -77,7 +78,8 @@ __attribute__((constructor)) static void begin(void)
                *n = getenv("INTERPOSE_FOR");
 
     find_open(), find_openat(), find_close(), find_write(), find_pwrite(), find_ftruncate();
-    find_fsync(), find_fdatasync(), find_rename(), find_unlink(), find_unlinkat(), find_mkdir();
+    find_fsync(), find_fdatasync(), find_syncfs(), find_rename(), find_unlink(), find_unlinkat(),
+        find_mkdir();
     find_rmdir(), find_link();
     copy_env(in.under, sizeof in.under, "INTERPOSE_UNDER");
     copy_env(in.acks, sizeof in.acks, "INTERPOSE_ACKS");
@@ -302,6 +304,15 @@ int fsync(int fd)
 int fdatasync(int fd)
 {
     return sync_it(fd, real_fdatasync);
+}
+
+int syncfs(int fd)
+{
+    if (!tracked(fd, FOLDER_FD) && !tracked(fd, FILE_FD)) return real_syncfs(fd);
+    enum what w = next(TRACE_SYNC_ALL);
+    int rc = broken(w) ? -1 : real_syncfs(fd);
+    told(w, (struct trace_record){.kind = TRACE_SYNC_ALL, .failed = rc != 0}, NULL);
+    return rc;
 }
 
 /* ---- names ---- */

@@ -3,7 +3,7 @@
  *     LD_PRELOAD=interpose.so INTERPOSE_UNDER=/tmp/home INTERPOSE_POINT=17 INTERPOSE_DO=after program
  *
  * Each call below the folder that changes a disk is a point, counted from 1: creating a file, write, pwrite, ftruncate, fsync and
- * fdatasync (of files and folders), rename, unlink, mkdir, rmdir, link. At the given point one thing happens:
+ * fdatasync (of files and folders), syncfs, rename, unlink, mkdir, rmdir, link. At the given point one thing happens:
  *
  *     before    killed by SIGKILL before the call is made           torn     half of the write is made, then killed
  *     after     killed when it has been made                        short    half of the write is made, the call says so
@@ -33,9 +33,10 @@ enum trace_kind {
     TRACE_MKDIR,
     TRACE_RMDIR,
     TRACE_LINK,
+    TRACE_SYNC_ALL,       /* syncfs; no payload */
     TRACE_ACK             /* payload: the word */
 };
-#define TRACE_LETTERS "owtsfrumdl"
+#define TRACE_LETTERS "owtsfrumdla"
 
 struct trace_record {     /* `bytes` of payload follow */
     uint32_t kind, handle;                /* handle: of an open file, never used twice */

@@ -141,8 +141,23 @@ static void names_add(struct names *s, const char *path, struct node *node)
     s->v[s->n++] = (struct name){strdup(path), node};
 }
 
+/* A folder gets another name, and with it all that is in it. */
+static void names_move(struct names *s, const char *from, const char *to)
+{
+    char path[2 * PATH_MAX];
+    size_t n = strlen(from);
+
+    for (size_t i = 0; i < s->n; i++) {
+        if (strncmp(s->v[i].path, from, n) != 0 || s->v[i].path[n] != '/') continue;
+        snprintf(path, sizeof path, "%s%s", to, s->v[i].path + n);
+        free(s->v[i].path);
+        s->v[i].path = strdup(path);
+    }
+}
+
 static void names_apply(struct names *s, const struct change *c)
 {
+    if (c->add && c->del && !c->node) names_move(s, c->del, c->add);
     if (c->del) names_del(s, c->del);
     if (c->add) names_add(s, c->add, c->node);
 }
@@ -178,6 +193,16 @@ static void sync_folder(struct disk *d, const char *folder)
         if (c->done || !is_in(c->add ? c->add : c->del, folder)) continue;
         names_apply(&d->kept, c);
         c->done = 1;
+    }
+}
+
+/* A sync of everything that failed leaves everything clean and nothing written, like one of a file. */
+static void sync_all(struct disk *d, int failed)
+{
+    for (struct node *f = d->nodes; f; f = f->next) node_sync(f, failed);
+    for (size_t i = 0; i < d->n_changes && !failed; i++) {
+        if (!d->changes[i].done) names_apply(&d->kept, &d->changes[i]);
+        d->changes[i].done = 1;
     }
 }
 
@@ -227,6 +252,7 @@ static void play(struct disk *d, const struct trace_record *r, const uint8_t *da
     struct node *f = r->handle ? *handle(d, r->handle) : NULL;
 
     if (r->kind == TRACE_SYNC && f) node_sync(f, r->failed);
+    if (r->kind == TRACE_SYNC_ALL) sync_all(d, r->failed);
     if (r->failed) return;
     switch (r->kind) {
     case TRACE_OPEN: play_open(d, r, (const char *)data); break;
@@ -236,6 +262,7 @@ static void play(struct disk *d, const struct trace_record *r, const uint8_t *da
     case TRACE_TRUNCATE:
         if (f) node_truncate(f, r->offset);
         break;
+    case TRACE_SYNC_ALL:
     case TRACE_SYNC: break;
     case TRACE_SYNC_FOLDER: sync_folder(d, (const char *)data); break;
     case TRACE_ACK: play_ack(d, data, r->bytes); break;
@@ -329,22 +356,28 @@ void disk_lose(const struct disk *d, enum disk_loss loss, uint64_t dice, const c
 
 /* ---- opening ---- */
 
+/* All that is there before the trace begins is durable. */
 static void read_before(struct disk *d, const char *before, const char *home)
 {
-    char path[2 * PATH_MAX];
+    char path[2 * PATH_MAX], name[2 * PATH_MAX];
     struct bytes b;
+    struct node *f;
     DIR *dir = opendir(before);
 
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (entry->d_name[0] == '.') continue;
         snprintf(path, sizeof path, "%s/%s", before, entry->d_name);
-        if (entry->d_type != DT_REG || file_read(path, SIZE_MAX / 2, &b, NULL)) continue;
-        snprintf(path, sizeof path, "%s/%s", home, entry->d_name);
-        struct node *f = node_make(d);
-        node_write(f, 0, b.data, b.n);
-        node_sync(f, 0);
-        names_add(&d->now, path, f);
-        names_add(&d->kept, path, f);
-        free(b.data);
+        snprintf(name, sizeof name, "%s/%s", home, entry->d_name);
+        f = NULL;
+        if (entry->d_type == DT_DIR) read_before(d, path, name);
+        else if (file_read(path, SIZE_MAX / 2, &b, NULL) == OK) {
+            f = node_make(d);
+            node_write(f, 0, b.data, b.n);
+            node_sync(f, 0);
+            free(b.data);
+        }
+        names_add(&d->now, name, f);
+        names_add(&d->kept, name, f);
     }
     if (dir) closedir(dir);
 }

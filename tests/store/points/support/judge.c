@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/objects.h"
+#include "coordinator/care/care.h"
 #include "coordinator/store/vfs.h"
 
 #include <limits.h>
@@ -54,22 +55,31 @@ static int sound(sqlite3 *db, const char *what, char line[JUDGE_LINE])
 
 /* ---- promises ---- */
 
-static int check_copy(const char *home, unsigned long long jobs, const char *name,
-                      char line[JUDGE_LINE])
+/* A backup is a home to fsck, down to each object. */
+static int check_backup(const char *home, unsigned long long jobs, const char *name,
+                        char line[JUDGE_LINE])
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], file[PATH_MAX];
+    struct care c = {.home = path, .json = 1, .out = json_object(), .lines = json_array()};
+    struct err e = {0};
     sqlite3 *db = NULL;
-    int well = 0;
+    long long there;
 
-    snprintf(path, sizeof path, "%.4000s/%.60s", home, name);
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, VFS_NAME))
-        snprintf(line, JUDGE_LINE, "%s: cannot be opened", name);
-    else if (sound(db, name, line)) {
-        well = number(db, "SELECT count(*) FROM jobs", NULL) >= (long long)jobs;
-        if (!well) snprintf(line, JUDGE_LINE, "%s: fewer than %llu jobs", name, jobs);
+    snprintf(path, sizeof path, "%.3900s/%.60s", home, name);
+    snprintf(file, sizeof file, "%.4000s/coordinator.db", path);
+    if (care_fsck(&c, &e)) {
+        snprintf(line, JUDGE_LINE, "%.40s: %.150s %.100s", name, e.text,
+                 json_string_value(json_array_get(c.lines, 0)));
+        return 0;
     }
+    sqlite3_open_v2(file, &db, SQLITE_OPEN_READWRITE, VFS_NAME);
+    there = number(db, "SELECT count(*) FROM jobs", NULL);
     sqlite3_close(db);
-    return well;
+    json_decref(c.lines);
+    json_decref(c.out);
+    if (there >= (long long)jobs) return 1;
+    snprintf(line, JUDGE_LINE, "%s: %lld jobs of %llu", name, there, jobs);
+    return 0;
 }
 
 static int check_row(sqlite3 *db, const char *what, unsigned long long id, const char *hex,
@@ -110,7 +120,7 @@ static int check_word(sqlite3 *db, struct objects *o, const char *home, const ch
     char what[16], rest[80];
 
     if (sscanf(word, "object %79s", rest) == 1) return check_object(o, rest, line);
-    if (sscanf(word, "copy %llu %79s", &id, rest) == 2) return check_copy(home, id, rest, line);
+    if (sscanf(word, "backup %llu %79s", &id, rest) == 2) return check_backup(home, id, rest, line);
     if (sscanf(word, "%15s %llu %79s", what, &id, rest) == 3)
         return check_row(db, what, id, rest, line);
     snprintf(line, JUDGE_LINE, "a word that nobody knows: %s", word);

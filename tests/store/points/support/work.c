@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "base/objects.h"
-#include "coordinator/store/copy.h"
+#include "coordinator/care/care.h"
 #include "coordinator/store/db.h"
 
 #include <limits.h>
@@ -39,10 +39,10 @@ static void say(struct work *w, const char *what, uint64_t number, struct hash h
     if (w->acks >= 0 && write(w->acks, line, (size_t)n) != n) _exit(98);
 }
 
-static void say_copy(struct work *w, uint64_t jobs, const char *name)
+static void say_backup(struct work *w, uint64_t jobs, const char *name)
 {
     char line[160];
-    int n = snprintf(line, sizeof line, "copy %llu %s\n", (unsigned long long)jobs, name);
+    int n = snprintf(line, sizeof line, "backup %llu %s\n", (unsigned long long)jobs, name);
 
     if (w->acks >= 0 && write(w->acks, line, (size_t)n) != n) _exit(98);
 }
@@ -112,6 +112,7 @@ static enum code submit(struct work *w, uint64_t n, struct err *e)
     struct message m = office_learn("pets", 100 + n, WANT_SCORE), r;
     enum code rc = put_object(w, "image", 100 + n, e);
 
+    if (!rc) rc = put_object(w, "image", 1000100 + n, e);
     if (!rc) rc = ask(w, &m, &r, e);
     if (!rc) say(w, "job", r.accepted.job, m.learn.key);
     return rc;
@@ -145,15 +146,44 @@ static enum code all_stages(struct work *w, struct err *e)
     return rc;
 }
 
-static enum code copy(struct work *w, struct err *e)
+/* ---- tools ---- */
+
+static enum code run_tool(struct work *w, enum code (*tool)(struct care *, struct err *),
+                          const char *to, struct err *e)
+{
+    struct care c = {.home = w->home, .to = to, .json = 1, .remove = 1, .older_s = -60};
+    enum code rc;
+
+    c.out = json_object();
+    c.lines = json_array();
+    rc = tool(&c, e);
+    json_decref(c.lines);
+    json_decref(c.out);
+    return rc;
+}
+
+static enum code backup(struct work *w, struct err *e)
 {
     char to[PATH_MAX];
     uint64_t jobs = core_last_job(w->o.core);
     enum code rc = ERR_IO;
 
-    snprintf(to, sizeof to, "%.4000s/copy-%llu.db", w->home, (unsigned long long)jobs);
-    for (int i = 0; i < TRIES && rc; i++) rc = copy_database(w->o.store->db, to, e);
-    if (!rc) say_copy(w, jobs, strrchr(to, '/') + 1);
+    snprintf(to, sizeof to, "%.4000s/backup-%llu", w->home, (unsigned long long)jobs);
+    for (int i = 0; i < TRIES && rc && rc != ERR_EXISTS; i++) rc = run_tool(w, care_backup, to, e);
+    /* It is there from an earlier life, or its last sync failed after it had got its name. */
+    if (rc == ERR_EXISTS) rc = file_sync_name(to, e);
+    if (!rc) say_backup(w, jobs, strrchr(to, '/') + 1);
+    return rc;
+}
+
+/* Something that nobody names, and all that is like it goes. */
+static enum code tidy(struct work *w, struct err *e)
+{
+    enum code rc = ERR_IO;
+
+    for (int i = 0; i < TRIES && rc; i++) rc = objects_put(w->objects, "garbage", 7, NULL, e);
+    if (!rc) rc = ERR_IO;
+    for (int i = 0; i < TRIES && rc; i++) rc = run_tool(w, care_gc, NULL, e);
     return rc;
 }
 
@@ -164,9 +194,14 @@ static enum code day(struct work *w, uint64_t from, uint64_t to, struct err *e)
 
     if (!rc) rc = ask(w, &lineage, &r, e);
     for (uint64_t n = from; n <= to && !rc; n++) rc = submit(w, n, e);
-    for (uint64_t n = from; n <= to && !rc; n++) rc = put_object(w, "train", WORK_OLD_JOBS + n, e);
+    /* Of all jobs: a life that goes on finds later ones waiting. */
+    for (uint64_t n = 1; n <= WORK_JOBS && !rc; n++) {
+        rc = put_object(w, "score", WORK_OLD_JOBS + n, e);
+        if (!rc) rc = put_object(w, "train", WORK_OLD_JOBS + n, e);
+    }
     if (!rc) rc = all_stages(w, e);
-    if (!rc && to < WORK_JOBS) rc = copy(w, e);
+    if (!rc && to < WORK_JOBS) rc = backup(w, e);
+    if (!rc && to == WORK_JOBS) rc = tidy(w, e);
     shut(w);
     return rc;
 }
@@ -206,6 +241,22 @@ enum code work_run(const char *home, int life, int acks, struct err *e)
     return rc;
 }
 
+/* What the old jobs name. */
+static void old_objects(const char *home)
+{
+    static const char *const what[] = {"prior", "score", "train", "sample", "evaluate", "image"};
+    struct work w = {.acks = -1};
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%.4000s/objects", home);
+    if (objects_open(&w.objects, path, NULL)) return;
+    for (uint64_t job = 1; job <= WORK_OLD_JOBS; job++) {
+        for (size_t i = 0; i < sizeof what / sizeof *what; i++) put_object(&w, what[i], job, NULL);
+        put_object(&w, "image", 1000000 + job, NULL);
+    }
+    objects_close(w.objects);
+}
+
 void work_template(const char *home)
 {
     char path[PATH_MAX];
@@ -217,4 +268,5 @@ void work_template(const char *home)
     if (sqlite3_open(path, &db) == SQLITE_OK) sqlite3_exec(db, (char *)b.data, NULL, NULL, NULL);
     sqlite3_close(db);
     free(b.data);
+    old_objects(home);
 }
