@@ -139,8 +139,9 @@ static void adopt(struct launcher *l, struct local *g)
     if (process_adopt(&g->process, (pid_t)pid, started) ||
         process_find(&g->process, l->has_mpirun ? "mpirun" : "engram-worker",
                      l->has_mpirun ? g->run : text)) {
-        log_line(LOG_INFO, "%s (pid %d) is there from before; it is taken over", g->name,
-                 (int)g->process.pid);
+        log_event(LOG_INFO, &(struct log_about){.event = "group_taken_over", .group = g->name},
+                  "%s (pid %d) is there from before; it is taken over", g->name,
+                  (int)g->process.pid);
         return;
     }
     remove_tree(g->run);
@@ -258,9 +259,9 @@ static enum code start(const struct launcher *l, struct local *g, int64_t now_ms
     g->started_ms = now_ms;
     if ((rc = write_pid(g, e)))
         log_line(LOG_WARN, "%s: a coordinator after a crash will not find this group", e->text);
-    log_line(LOG_INFO, "%s started, %d rank%s, pid %d, log %s", g->name,
-             l->has_mpirun ? l->ranks : 1, l->has_mpirun && l->ranks > 1 ? "s" : "",
-             (int)g->process.pid, g->log);
+    log_event(LOG_INFO, &(struct log_about){.event = "group_started", .group = g->name},
+              "%s started, %d rank%s, pid %d, log %s", g->name, l->has_mpirun ? l->ranks : 1,
+              l->has_mpirun && l->ranks > 1 ? "s" : "", (int)g->process.pid, g->log);
     return OK;
 }
 
@@ -268,13 +269,16 @@ static enum code start(const struct launcher *l, struct local *g, int64_t now_ms
 
 static void say_ended(const struct local *g, int status)
 {
-    if (status == -1) log_line(LOG_WARN, "%s has ended", g->name);
+    const struct log_about about = {.event = "group_ended", .group = g->name};
+
+    if (status == -1) log_event(LOG_WARN, &about, "%s has ended", g->name);
     else if (WIFSIGNALED(status))
-        log_line(LOG_WARN, "%s ended by signal %d; see %s", g->name, WTERMSIG(status), g->log);
+        log_event(LOG_WARN, &about, "%s ended by signal %d; see %s", g->name, WTERMSIG(status),
+                  g->log);
     else
-        log_line(WEXITSTATUS(status) ? LOG_WARN : LOG_INFO, "%s ended with status %d%s%s", g->name,
-                 WEXITSTATUS(status), WEXITSTATUS(status) ? "; see " : "",
-                 WEXITSTATUS(status) ? g->log : "");
+        log_event(WEXITSTATUS(status) ? LOG_WARN : LOG_INFO, &about, "%s ended with status %d%s%s",
+                  g->name, WEXITSTATUS(status), WEXITSTATUS(status) ? "; see " : "",
+                  WEXITSTATUS(status) ? g->log : "");
 }
 
 static void ended(struct local *g, int64_t now_ms, int status)

@@ -56,8 +56,9 @@ static enum code find_groups(struct launcher *l, struct err *e)
         struct slurm_group *g = slurm_add(l, &found[i]);
         if (!g) rc = err_set(e, ERR_NOMEM, "out of memory");
         else
-            log_line(LOG_INFO, "%s is there from before; squeue will say what became of it",
-                     g->intent.name);
+            log_event(LOG_INFO,
+                      &(struct log_about){.event = "group_taken_over", .group = g->intent.name},
+                      "%s is there from before; squeue will say what became of it", g->intent.name);
     }
     free(found);
     return rc;
@@ -156,7 +157,8 @@ void slurm_give_up(struct launcher *l, struct slurm_group *g, int64_t cancel_ms,
         if (!g->cancels && cancel_ms < g->cancel_ms) g->cancel_ms = cancel_ms;
         return;
     }
-    log_line(LOG_INFO, "%s is given up: %s", g->intent.name, why);
+    log_event(LOG_INFO, &(struct log_about){.event = "group_given_up", .group = g->intent.name},
+              "%s is given up: %s", g->intent.name, why);
     g->intent.state = INTENT_GIVEN_UP;
     g->cancel_ms = cancel_ms;
     if (intent_write(l->folder, &g->intent, &e)) log_line(LOG_WARN, "%s", e.text);

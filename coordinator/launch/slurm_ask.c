@@ -110,7 +110,8 @@ void slurm_read_submitted(struct launcher *l, int64_t now_ms)
         squeue_read_submitted(l->submit.out.s ? l->submit.out.s : "", l->submit.out.n,
                               g->intent.job, &l->refusal) == OK) {
         l->refusal.text[0] = '\0';
-        log_line(LOG_INFO, "%s is job %s", g->intent.name, g->intent.job);
+        log_event(LOG_INFO, &(struct log_about){.event = "group_started", .group = g->intent.name},
+                  "%s is job %s", g->intent.name, g->intent.job);
         if (g->intent.state == INTENT_INTENDED) g->intent.state = INTENT_SUBMITTED;
         if (intent_write(l->folder, &g->intent, &e)) log_line(LOG_WARN, "%s", e.text);
     } else {

@@ -23,9 +23,9 @@ static void learn_from(struct launcher *l, const struct slurm_group *g, int64_t 
         for (int64_t i = 2; i < l->fails && wait < WAIT_MOST_MS; i++) wait *= 2;
         l->next_ms = now_ms + (wait < WAIT_MOST_MS ? wait : WAIT_MOST_MS);
     }
-    log_line(LOG_WARN, "%s (job %s) is gone%s", g->intent.name,
-             g->intent.job[0] ? g->intent.job : "unknown",
-             g->ever_heard ? "" : " and never said hello");
+    log_event(LOG_WARN, &(struct log_about){.event = "group_ended", .group = g->intent.name},
+              "%s (job %s) is gone%s", g->intent.name, g->intent.job[0] ? g->intent.job : "unknown",
+              g->ever_heard ? "" : " and never said hello");
 }
 
 /* ---- how many ---- */

@@ -216,8 +216,9 @@ void doors_poll(struct doors *d, int64_t now_ms)
                                                            : WAIT_MOST_MS;
             o->next_ms = now_ms + o->wait_ms;
             o->process.pid = 0;
-            log_line(LOG_WARN, "the door for %s has died (%s %d)", WHOSE[i],
-                     signal ? "signal" : "exit status", signal ? signal : WEXITSTATUS(status));
+            log_event(LOG_WARN, &(struct log_about){.event = "door_died"},
+                      "the door for %s has died (%s %d)", WHOSE[i],
+                      signal ? "signal" : "exit status", signal ? signal : WEXITSTATUS(status));
         }
         if (!o->process.pid) start_again(d, i, now_ms);
     }
