@@ -19,7 +19,7 @@ from rules import ENDED, SUBMITS
 
 
 def explain(operations):
-    """1 if some order explains them all."""
+    """Whether some order explains them all; None: too many to try."""
     ops = list(operations)
     everything = world_of(ops)
     start = SimpleNamespace(keys={}, jobs={}, chains={}, newest={}, counted={}, epoch=-1)
@@ -31,6 +31,8 @@ def explain(operations):
         mark = (left, freeze(s))
         if mark in seen:
             continue
+        if len(seen) > 50_000:
+            return None
         seen.add(mark)
         first_back = min(ops[i].back for i in left)
         stack += [(left, t) for t in by_itself(s, everything)]
@@ -88,6 +90,10 @@ def commit(s, id, hash, w):
 
 def by_itself(s, w):
     for id, j in s.jobs.items():
+        if j["state"] == "waits" or j["state"] == "live" and j["kind"] == "learn" and not j["commit"]:
+            t = copy(s)
+            t.jobs[id]["state"] = "failed" if j["state"] == "waits" else "waits"
+            yield t
         if j["state"] != "live":
             continue
         for state in ("done", "failed"):
@@ -104,7 +110,7 @@ def by_itself(s, w):
 
 def row_fits(s, row):
     j = s.jobs.get(row["job"])
-    if not j or (row["state"] if row["state"] in ENDED else "live") != j["state"]:
+    if not j or (row["state"] if row["state"] in ENDED else "live") != ("failed" if j["state"] == "waits" else j["state"]):
         return False
     return "commit" not in row or j["kind"] != "learn" or (row["commit"] or None) == j["commit"]
 
@@ -115,12 +121,13 @@ def outcomes(op, s, w):
         yield from submitted(op, s, w)
     elif op.ask == "cancel":
         j = s.jobs.get(op.job)
-        t = copy(s)
-        if j and j["state"] == "live":
+        if (op.answer is None or op.code == "stale" and j and j["state"] in ("done", "failed") or
+                op.code == "not-found" and not j):
+            yield s
+        if op.answer in (None, "done") and j and j["state"] not in ("done", "failed"):
+            t = copy(s)
             t.jobs[op.job]["state"] = "cancelled"
-        if (op.answer is None or op.answer == "done" and j and j["state"] in ("live", "cancelled") or
-                op.code == "stale" and j and j["state"] in ("done", "failed") or op.code == "not-found" and not j):
-            yield t if op.answer in (None, "done") else s
+            yield t
     elif op.ask == "ready":
         yield from leased(op, s, w)
     elif op.ask == "retry":
@@ -167,7 +174,7 @@ def leased(op, s, w):
 
 def retried(op, s):
     j = s.jobs.get(op.job)
-    if op.answer is None or op.code == "stale" and j and j["state"] == "done" or op.code == "not-found" and not j:
+    if op.answer is None or op.code == "stale" and j and j["state"] not in ("live", "waits") or op.code == "not-found" and not j:
         yield s
     if op.answer in (None, "done") and j and j["state"] != "done":
         t = copy(s)
@@ -264,8 +271,10 @@ def main():
         ops = a_history(dice, 0.25 if retries else 0)
         if not ops:
             continue
-        tried += 1
         truth = explain(ops)
+        if truth is None:
+            continue
+        tried += 1
         order, wrong = check.decide(ops)
         good += truth
         if retries and not truth and wrong is None:

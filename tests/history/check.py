@@ -32,11 +32,11 @@ def decide(operations, strangers=False, settled=False):
     wrong = list(facts.wrong)
     if settled:
         wrong += unsettled(facts)
-    views = retry.all_views(facts.retries, operations) if facts.retries else {}
+    views = retry.all_views(facts.again, operations) if facts.again else {}
     for id, mine in sorted(views.items()):
         op = id in facts.jobs and retry.check(facts.jobs[id], mine)
         if op:
-            wrong.append((f"the states of job {id}, which was retried, fit no order", (op,)))
+            wrong.append((f"the states of job {id}, which may have ended more than once, fit no order", (op,)))
     if wrong:
         return None, wrong
     found, trouble = order.solve()

@@ -88,13 +88,13 @@ class Coordinator:
         if op.ask == "ready" and op.answer == "stage":
             return self.newest.get((op.job, op.stage)) is not None and self.newest[op.job, op.stage] >= op.epoch
         if op.ask == "result" and op.answer == "done":
-            return (op.job, op.stage) in self.counted
+            return (op.job, op.stage) in self.counted or (op.job in self.retried and op.stage == "score")
         return True
 
 
 def replay(things, facts):
     """things: operations and happenings in order. None, or the first that does not fit."""
-    c = Coordinator(facts.retries)
+    c = Coordinator(facts.again)
 
     def is_learn(id):
         return facts.jobs[id].kind == "learn" and facts.jobs[id].committed is not None

@@ -1,4 +1,4 @@
-"""Jobs that were asked to run again may end more than once, so what their states mean depends on the order. For each of them alone the
+"""Jobs that were asked to run again, or cancelled after they had failed, may end more than once, so what their states mean depends on the order. For each of them alone the
 orders are searched: all states that it can be in, with the requests under way that have had their effect, from answer to answer.
 
     op = check(job, operations)     # None, or the operation that fits no order
@@ -8,7 +8,7 @@ from collections import defaultdict, namedtuple
 
 from rules import ENDED
 
-LIVE = "live"
+LIVE, WAITS = "live", "failed, and its lineage waits"
 # What an operation says of one job: commit is None where it does not say, else whether there is one.
 View = namedtuple("View", "op ask answer state commit")
 
@@ -31,14 +31,19 @@ def all_views(jobs, operations):
 
 
 def by_itself(state, is_learn):
-    """What it can become unseen. Only what lives commits, and what learns is not done before."""
+    """What it can become unseen. Only what lives commits, and what learns is not done before. A lineage may wait for a learn job
+    that failed, until somebody retries or cancels it or says that it waits no more."""
     phase, commit = state
     yield state
+    if phase == WAITS:
+        yield "failed", commit
     if phase != LIVE:
         return
     for has in {commit, is_learn or commit}:
         yield LIVE, has
         yield "failed", has
+        if is_learn and not has:
+            yield WAITS, has
         if has or not is_learn:
             yield "done", has
 
@@ -46,21 +51,25 @@ def by_itself(state, is_learn):
 def after(view, state):
     """The state after the operation, None if its answer does not fit."""
     phase, commit = state
-    silent = view.answer is None
     if view.ask == "see":
         seen = view.state if view.state in ENDED else LIVE
-        return state if seen == phase and view.commit in (None, commit) else None
-    stale = {"cancel": ("done", "failed"), "retry": ("done",)}[view.ask]
+        fits = seen == ("failed" if phase == WAITS else phase) and view.commit in (None, commit)
+        return state if fits else None
+    final = ("done", "failed") if view.ask == "cancel" else ("done", "failed", "cancelled")
     if view.answer == "refused":
-        return state if phase in stale else None
-    if phase in stale:
-        return state if silent else None
-    return ("cancelled" if view.ask == "cancel" else LIVE), commit
+        return state if phase in final else None
+    if view.ask == "cancel":
+        takes = phase not in final
+    else:
+        takes = phase != "done"
+    if takes:
+        return ("cancelled" if view.ask == "cancel" else LIVE), commit
+    return state if view.answer is None else None
 
 
 def check(job, views):
-    is_learn = job.kind == "learn"
-    if not is_learn:
+    is_learn = job.kind in ("learn", None)
+    if job.kind != "learn":
         views = [v._replace(commit=None) for v in views]
     moments = sorted([(v.op.call, 0, i) for i, v in enumerate(views)] +
                      [(v.op.back, 1, i) for i, v in enumerate(views) if v.answer is not None])

@@ -40,6 +40,7 @@ class Job:
         self.ended_bare = None      # an operation that saw it ended without a commit
         self.seen = None            # the first operation that saw it
         self.stale = None           # an operation that heard that it had ended, and not as cancelled
+        self.over = None            # one that heard that it had ended
         self.born = self.committed = self.finished = None
 
 
@@ -61,11 +62,15 @@ class Facts:
         self.cancels, self.retries = defaultdict(list), defaultdict(list)
         self.leases, self.accepted, self.results = {}, {}, {}
         self.held = []                  # operations by which somebody holds a lease
+        self.results_heard = []
         self.unheard = {}               # group -> its first `ready` without an answer; that may have come late
         for op in operations:
             learn = LEARN.get(op.ask)
             if learn:
                 learn(self, op)
+        # Jobs that may end in more than one way: retried, or cancelled after they had failed and their lineage waited for them.
+        self.again = set(self.retries) | {j.id for j in self.jobs.values() if j.id in self.cancels and j.kind != "sample" and
+                                          {word for word, _ in j.ends} == {"failed", "cancelled"}}
         self._explain_jobs()
         self._check_jobs()
         self._check_chains()
@@ -140,7 +145,7 @@ class Facts:
         if op.answer == "done":
             self.job(op.job, op)
         elif op.refused and op.code == "stale":
-            self.ended(op.job, "done", op)
+            self.job(op.job, op).over = op
 
     def ended(self, id, word, op):
         j = self.job(id, op)
@@ -222,9 +227,8 @@ class Facts:
         if op.answer != "done":
             return
         self.held.append(op)
-        there = self.accepted.setdefault((op.job, op.stage), op)
-        if there.epoch != op.epoch:
-            self.say(f"two results of stage {op.stage} of job {op.job} count, of epochs {there.epoch} and {op.epoch}", there, op)
+        self.accepted.setdefault((op.job, op.stage), op)
+        self.results_heard.append(op)
         j = self.stage(op)
         if op.stage == "train":
             self.settle(j, "commit", op.commit, op, f"job {op.job}")
@@ -240,7 +244,10 @@ class Facts:
 
         def fits(j, key):
             op = self.asked[key][0]
-            if op.ask == "learn" and j.ended_bare and any(word == "done" for word, _ in j.ends):
+            words = {word for word, _ in j.ends}
+            if op.ask == "learn" and j.ended_bare and "done" in words:
+                return False
+            if op.ask != "learn" and {"failed", "cancelled"} <= words and j.id not in self.retries:
                 return False
             return op.call <= latest[j.id] and all(a is None or b is None or a == b for a, b in (
                 (j.kind, op.ask), (j.lineage, op.lineage), (j.token, op.token)))
@@ -265,25 +272,25 @@ class Facts:
 
     def _check_jobs(self):
         for j in self.jobs.values():
-            if j.id in self.retries:
-                continue    # it may end more than once: retry.py
-            if j.stale and not j.ends:
-                j.ends.append((None, j.stale))
-            if not j.ends:
+            if (j.stale or j.over) and not j.ends:
+                j.ends.append((None, j.stale or j.over))
+            if not j.ends or j.id in self.retries:
                 continue
-            word, op = j.ends[0]
-            for other, by in j.ends[1:]:
-                self.say(f"job {j.id} ended twice, as {word} and as {other}", op, by)
-            if word == "cancelled" and j.stale:
-                self.say(f"job {j.id} was cancelled, and somebody heard that it had ended otherwise", op, j.stale)
-            if word == "cancelled" and not self.cancels[j.id] and not self.strangers:
-                self.say(f"job {j.id} is cancelled and nobody cancelled it", op)
-            if j.kind != "learn" or not j.ended_bare:
-                continue
-            if word == "done":
+            if j.id not in self.again:
+                self._check_end(j)
+            if j.kind == "learn" and j.ended_bare and j.ends[0][0] == "done":
                 self.say(f"learn job {j.id} is done without a commit", j.ended_bare)
-            elif j.commit:
+            elif j.kind == "learn" and j.ended_bare and j.commit:
                 self.say(f"job {j.id} had ended without a commit and has one, {j.commit}", j.ended_bare)
+
+    def _check_end(self, j):
+        word, op = j.ends[0]
+        for other, by in j.ends[1:]:
+            self.say(f"job {j.id} ended twice, as {word} and as {other}", op, by)
+        if word == "cancelled" and j.stale:
+            self.say(f"job {j.id} was cancelled, and somebody heard that it had ended otherwise", op, j.stale)
+        if word == "cancelled" and not self.cancels[j.id] and not self.strangers:
+            self.say(f"job {j.id} is cancelled and nobody cancelled it", op)
 
     def _check_chains(self):
         for lineage, chain in self.chains.items():
@@ -306,6 +313,12 @@ class Facts:
         for epoch in sorted(self.leases):
             lease = self.leases[epoch]
             newest[lease.job, lease.stage] = lease
+        for (job, stage) in [at for at in self.accepted if at[0] in self.retries and at[1] == "score"]:
+            del self.accepted[job, stage]   # masks are made anew when the head has moved
+        for op in self.results_heard:
+            there = self.accepted.get((op.job, op.stage), op)
+            if there.epoch != op.epoch:
+                self.say(f"two results of stage {op.stage} of job {op.job} count, of epochs {there.epoch} and {op.epoch}", there, op)
         for at, op in self.accepted.items():
             lease = newest.get(at)
             if lease and lease.epoch > op.epoch:
@@ -351,7 +364,7 @@ class Facts:
                 o.before(last.point, j.born.point)
             last = j.born
             if j.ends and id not in self.retries:
-                word = j.ends[0][0]
+                word = j.ends[0][0] if id not in self.again else None
                 calls = [op.call for op in self.cancels[id]]
                 by_us = word == "cancelled" and calls and not self.strangers
                 j.finished = point(Happening("ended", job=id, word=word), min(calls) if by_us else -1)

@@ -5,6 +5,7 @@
 
 #include "proto/link.h"
 
+#include <stdatomic.h>
 #include <sys/types.h>
 
 enum { HOUSE_USERS = 8 };
@@ -12,14 +13,14 @@ enum { HOUSE_USERS = 8 };
 struct house {
     struct keys keys;                 /* of the coordinator */
     struct keys user[HOUSE_USERS];
-    int revoked[HOUSE_USERS], role[HOUSE_USERS];     /* role 0: not there */
+    atomic_int revoked[HOUSE_USERS], role[HOUSE_USERS];     /* role 0: not there; the thread reads them */
     char folder[300], endpoint[300];  /* endpoint: of the door */
     int port;
     pid_t door;
     /* Written by the thread; read with house_heard. */
     uint64_t heard;
     struct hash heard_key;
-    int deaf;                         /* answers nothing but the list */
+    atomic_int deaf;                  /* answers nothing but the list */
 };
 
 /* Starts both. extra: options of the door, NULL-ended. 0: failed, and says why. */
