@@ -32,8 +32,8 @@ is $? 0 "the page's client came to its end without complaint"
 
 run "$ENGRAM_BIN/engram" queue --home "$home" --all
 is "$status" 0 "the command line sees the same coordinator"
-is "$(awk '{ print $1, $2, $3, $4 }' <<<"$stdout" | grep '^[0-9]')" "2 sample done pets
-1 sample cancelled pets" "and the same jobs"
+is "$(awk '{ print $1, $2, $3, $4 }' <<<"$stdout" | grep '^[12] ')" "2 sample done pets
+1 sample queued pets" "and the same jobs"
 kill -TERM "$pid"
 wait "$pid"
 is $? 0 "the coordinator leaves when it is told to"

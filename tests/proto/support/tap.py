@@ -21,12 +21,6 @@ def same(got, want, sentence):
     return ok(got == want, sentence, f"got  {got!r}", f"want {want!r}")
 
 
-def skip(reason, sentence):
-    global points
-    points += 1
-    print(f"ok {points} - {sentence} # SKIP {reason}")
-
-
 def done_testing():
     print(f"1..{points}")
     sys.exit(failed > 0 or points == 0)
