@@ -13,15 +13,15 @@ check=("$python" "$here/check.py")
 "$python" "$here"/fixtures.py
 is $? 0 "of the kept histories the good ones have an order, and the bad ones have none"
 
-run "$python" "$here"/brute.py "${TEST_SEED:-1}" 2000
+run "$python" "$here"/brute.py "${TEST_SEED:-1}" 1000
 is "$status" 0 "on tiny histories it agrees with trying every order"
 echo "# $stdout"
-run "$python" "$here"/brute.py "${TEST_SEED:-1}" 1000 retry
+run "$python" "$here"/brute.py "${TEST_SEED:-1}" 400 retry
 is "$status" 0 "and where jobs are retried it never sees what is not there"
 echo "# $stdout"
 
 long=$TMPDIR/long.jsonl
-"$python" "$here"/simulate.py "${TEST_SEED:-1}" 10000 20 6 >"$long"
+"$python" "$here"/simulate.py "${TEST_SEED:-1}" 6000 20 6 >"$long"
 run "${check[@]}" "$long"
 is "$status" 0 "a long history that is right by making has an order"
 echo "# $stdout"
