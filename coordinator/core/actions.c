@@ -157,8 +157,12 @@ void put_drain(struct core *c, const char *name, int on)
 void put_forget(struct core *c, uint64_t job)
 {
     struct core_put *p = next_put(c);
-    struct core_tell *t = next_tell(c);
     if (p) *p = (struct core_put){.type = PUT_FORGET, .id = job};
+}
+
+void tell_forget(struct core *c, uint64_t job)
+{
+    struct core_tell *t = next_tell(c);
     if (t) *t = (struct core_tell){.type = TELL_FORGET, .job = job};
 }
 

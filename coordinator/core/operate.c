@@ -235,6 +235,9 @@ void operate_forget(struct core *c, const struct core_event *ev)
         put_forget(c, t.row->id);
         core_audit(c, "forget job %llu", N(t.row->id));
     }
+    tell_forget(
+        c,
+        t.row->id); /* also when it was said before: a kill may have come between row and objects */
     core_done(c, "");
 }
 

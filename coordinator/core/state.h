@@ -162,6 +162,7 @@ void put_job(struct core *c, struct core_job *j, const struct message *fresh);
 void put_commit(struct core *c, const struct lineage *l, struct core_commit commit);
 void put_drain(struct core *c, const char *name, int on);
 void put_forget(struct core *c, uint64_t job);
+void tell_forget(struct core *c, uint64_t job);    /* its objects may go */
 void tell_stage(struct core *c, struct core_address to, const struct core_stage *s);
 void actions_begin(struct core *c);              /* what the batch before put is durable now */
 void actions_end(struct core *c);
