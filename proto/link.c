@@ -87,7 +87,7 @@ static enum code hear_until(struct link *l, int64_t until, struct arena *a, stru
 
     for (;;) {
         rc = l->socket ? frames_receive(l->socket, &f, e) : ERR_AGAIN;
-        if (rc == OK) rc = frames_take(&f, 0, a, &bytes, e);
+        if (rc == OK) rc = frames_take(&f, 0, 1, a, &bytes, e);
         if (l->socket) frames_close(&f);
         if (rc == ERR_AGAIN) {
             if ((rc = link_wait_event(l, ZMQ_POLLIN, until, e))) return rc;

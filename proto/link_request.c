@@ -8,9 +8,7 @@ enum { WHO_LIMIT = 3 }; /* a coordinator that keeps asking is broken */
 static enum code send_bytes(struct link *l, struct slice s, struct err *e)
 {
     if (!l->socket) return err_set(e, ERR_AGAIN, "%s: our key is not let in", l->endpoint);
-    while (zmq_send(l->socket, s.data, s.n, ZMQ_DONTWAIT) < 0)
-        if (errno != EINTR) return link_socket_error(e, l->endpoint);
-    return OK;
+    return link_socket_send(l->socket, s, l->path ? PROTO_BYTES : LINK_PIECE, l->endpoint, e);
 }
 
 enum code link_send_latest(struct link *l, struct err *e)

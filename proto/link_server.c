@@ -18,7 +18,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SERVERS = 8, ENDPOINT_MOST = 256 };
+enum {
+    SERVERS = 8,
+    ENDPOINT_MOST = 256,
+    SEALED = 64
+}; /* SEALED: what CURVE adds to a frame, and some */
 
 static const char DOOR[] = "door";
 
@@ -80,6 +84,7 @@ static enum code bind_ipc(struct link_server *s, const char *endpoint, const cha
 static enum code bind_tcp(struct link_server *s, const struct link_place *p, struct err *e)
 {
     int few = 64;
+    int64_t piece = LINK_PIECE + SEALED;
     enum code rc;
 
     if (!p->keys || !p->guests || p->relayed)
@@ -89,7 +94,8 @@ static enum code bind_tcp(struct link_server *s, const struct link_place *p, str
         (rc = link_socket_family(s->socket, p->endpoint, e)))
         return rc;
     /* A guest who does not read loses answers before they fill a door. */
-    if (zmq_setsockopt(s->socket, ZMQ_SNDHWM, &few, sizeof few))
+    if (zmq_setsockopt(s->socket, ZMQ_SNDHWM, &few, sizeof few) ||
+        zmq_setsockopt(s->socket, ZMQ_MAXMSGSIZE, &piece, sizeof piece))
         return link_socket_error(e, "zmq queue");
     return zmq_bind(s->socket, p->endpoint) ? link_socket_error(e, p->endpoint) : OK;
 }
@@ -101,6 +107,8 @@ static enum code make(struct link_server **out, int type, enum manner manner, st
     if (!s) return err_set(e, ERR_NOMEM, "out of memory");
     s->manner = manner;
     if (!(s->context = zmq_ctx_new())) return link_socket_error(e, "zmq context");
+    /* One thread may be busy with strangers. */
+    if (manner == KEYED) zmq_ctx_set(s->context, ZMQ_IO_THREADS, 2);
     return link_socket_make(s->context, type, &s->socket, e);
 }
 
@@ -253,7 +261,7 @@ enum code link_server_take(struct link_server *s, struct link_peer *from, struct
     *from = (struct link_peer){.n = 0};
     *bytes = (struct slice){0};
     if ((rc = frames_receive(s->socket, &f, e)) == OK && (rc = read_peer(s, &f, from, e)) == OK)
-        rc = frames_take(&f, envelope(s), a, bytes, e);
+        rc = frames_take(&f, envelope(s), s->manner == KEYED ? LINK_PIECES + 1 : 1, a, bytes, e);
     frames_close(&f);
     if (rc && rc != ERR_AGAIN && from->n && s->manner <= KEYED) tell_refused(s, from, 0, e);
     return rc;

@@ -136,18 +136,40 @@ struct slice frames_bytes(struct frames *f, size_t i)
     return (struct slice){zmq_msg_data(&f->v[i]), zmq_msg_size(&f->v[i])};
 }
 
-enum code frames_take(struct frames *f, size_t i, struct arena *a, struct slice *out, struct err *e)
+enum code frames_take(struct frames *f, size_t i, size_t most, struct arena *a, struct slice *out,
+                      struct err *e)
 {
+    size_t n = f->n > i ? f->n - i : 0, at = 0, total = 0;
+    uint8_t *all;
+
     *out = (struct slice){0};
-    if (f->n != i + 1)
-        return err_set(e, ERR_PROTOCOL, "a message of %zu frames; one is expected",
-                       f->n > i ? f->n - i : 0);
-    struct slice s = frames_bytes(f, i);
-    out->n = s.n;
-    out->data = arena_copy(a, s.data, s.n);
-    if (!out->data && out->n)
-        return err_set(e, ERR_NOMEM, "out of memory for a message of %zu bytes", out->n);
+    if (n == 0 || n > most)
+        return err_set(e, ERR_PROTOCOL, "a message of %zu frames; at most %zu expected", n, most);
+    for (size_t k = i; k < f->kept; k++) total += frames_bytes(f, k).n;
+    if (f->kept < f->n || total > PROTO_BYTES)
+        return err_set(e, ERR_PROTOCOL, "message of %zu bytes; at most %u are read", total,
+                       PROTO_BYTES);
+    if (!(all = arena_alloc(a, total)) && total)
+        return err_set(e, ERR_NOMEM, "out of memory for a message of %zu bytes", total);
+    for (size_t k = i; k < f->n; k++) {
+        struct slice s = frames_bytes(f, k);
+        if (s.n) memcpy(all + at, s.data, s.n);
+        at += s.n;
+    }
+    *out = (struct slice){all, total};
     return OK;
+}
+
+enum code link_socket_send(void *socket, struct slice bytes, size_t piece, const char *where,
+                           struct err *e)
+{
+    for (size_t at = 0, n;; at += n) {
+        n = bytes.n - at < piece ? bytes.n - at : piece;
+        int more = at + n < bytes.n ? ZMQ_SNDMORE : 0;
+        while (zmq_send(socket, bytes.data + at, n, ZMQ_DONTWAIT | more) < 0)
+            if (errno != EINTR) return link_socket_error(e, where);
+        if (!more) return OK;
+    }
 }
 
 /* Our ZAP handler names everybody by the hex digits of their key. */

@@ -19,8 +19,16 @@ enum code link_socket_family(void *socket, const char *endpoint, struct err *e);
 enum code link_socket_serve_keys(void *socket, const struct keys *mine, struct err *e);
 enum code link_socket_ask_keys(void *socket, struct hash server, const struct keys *mine, struct err *e);
 
+/* Before a peer has shown its key ZeroMQ takes any one frame of it into memory. Over TCP, where strangers come, a frame is small, and
+ * a message that is larger comes in pieces. */
+enum { LINK_PIECE = 16 << 10, LINK_PIECES = PROTO_BYTES / LINK_PIECE };
+
+/* Sends a message in pieces of at most `piece` bytes, behind frames that were sent with ZMQ_SNDMORE. Without waiting; either all of it is
+ * on its way or nothing. */
+enum code link_socket_send(void *socket, struct slice bytes, size_t piece, const char *where, struct err *e);
+
 /* One whole message. */
-enum { LINK_FRAMES = 4 };
+enum { LINK_FRAMES = 4 + LINK_PIECES };
 struct frames {
     zmq_msg_t v[LINK_FRAMES];         /* v[0..kept) are open */
     size_t n, kept;                   /* n: of the message; more than LINK_FRAMES are read and thrown away */
@@ -30,8 +38,8 @@ struct frames {
 enum code frames_receive(void *socket, struct frames *f, struct err *e);
 void frames_close(struct frames *f);
 struct slice frames_bytes(struct frames *f, size_t i);         /* borrowed from f */
-/* Copies frame i, the contents, into the arena. It must be the last one: ERR_PROTOCOL. */
-enum code frames_take(struct frames *f, size_t i, struct arena *a, struct slice *out, struct err *e);
+/* Copies the contents, frame i and those behind it, into the arena. More than `most` of them, or of PROTO_BYTES: ERR_PROTOCOL. */
+enum code frames_take(struct frames *f, size_t i, size_t most, struct arena *a, struct slice *out, struct err *e);
 /* The key that CURVE proved for the sender of frame i; zero where there is none. */
 struct hash frames_key(struct frames *f, size_t i);
 

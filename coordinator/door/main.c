@@ -44,7 +44,7 @@ static const char HELP[] =
     "  --say FILE           where it writes, once, \"up ENDPOINT\" or \"failed\" and why\n"
     "  --parent PID         dies with this process\n"
     "  --memory MIB         address space, at most (default 256); beyond it dies and is started again\n"
-    "  --connections N      open at once, at most (default 8192)\n"
+    "  --connections N      open at once, at most (default 4096)\n"
     "  --rate N             requests a second of one key (default 500; workers: 20000)\n"
     "  --outstanding N      requests of one key without an answer (default 8; workers: 8192)\n"
     "  --log plain|json     how lines on stderr are written (default: $ENGRAM_LOG, else plain)\n"
@@ -74,7 +74,7 @@ static enum code read_options(int argc, char **argv, struct options *o, struct e
         {"outstanding", 1, 0, 'o'}, {"home", 1, 0, 'd'},        {"object-mib", 1, 0, 'b'},
         {"log", 1, 0, 'j'},         {"help", 0, 0, 'h'},        {0, 0, 0, 0}};
 
-    *o = (struct options){.memory_mib = 256, .connections = 8192, .object_mib = 4096};
+    *o = (struct options){.memory_mib = 256, .connections = 4096, .object_mib = 4096};
     for (int c; (c = getopt_long(argc, argv, "h", names, NULL)) != -1;) {
         switch (c) {
         case 'f': o->whose = optarg; break;

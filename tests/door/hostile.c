@@ -80,8 +80,10 @@ static void strangers(void)
 
     attack_null_flood(port, 64 << 20);
     all_is_well("a message without end and without keys");
-    attack_big_frames(port, 40, 3 << 20);
-    all_is_well("forty times 3 MB before any key");
+    attack_frames(port, 40, 4000000, 3 << 20);
+    all_is_well("forty frames of 4 MB before any key");
+    attack_frames(port, 1500, 16000, 15900);
+    all_is_well("many frames as large as may be");
     attack_random(port, 200, tap_seed(7));
     all_is_well("random bytes");
     int n = fd ? attack_connections(port, CONNECTIONS, 0, fd) : 0;
@@ -92,7 +94,7 @@ static void strangers(void)
     ok(n == CONNECTIONS, "%d of them", n);
     attack_hang_up(fd, n);
     free(fd);
-    attack_big_frames(engram_port(g.workers_at), 40, 3 << 20);
+    attack_frames(engram_port(g.workers_at), 1500, 16000, 15900);
     all_is_well("the workers' door, too");
 }
 
@@ -100,8 +102,8 @@ static void strangers(void)
 
 static void unfinished(void)
 {
-    size_t sent = attack_unfinished(engram_port(g.users_at), g.server_key, &g.keys[MAL], 64 << 10,
-                                    400u << 20);
+    size_t sent =
+        attack_unfinished(engram_port(g.users_at), g.server_key, &g.keys[MAL], 16000, 400u << 20);
 
     ok(sent > 50u << 20, "a user sends %zu MB of one message", sent >> 20);
     all_is_well("a message without end, with a key");

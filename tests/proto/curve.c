@@ -154,6 +154,24 @@ static struct link *open_as(const struct keys *k, struct hash server, int timeou
     return l;
 }
 
+/* Larger than one frame may be, as large as a message may be, and larger. */
+static void large(struct link *l)
+{
+    static uint8_t bytes[PROTO_REQUEST];
+    static const size_t size[] = {100, (16 << 10) - 60, 16 << 10, 100000, PROTO_REQUEST};
+    struct request_row row[4];
+    struct message m = {.kind = MSG_submit_many, .submit_many.rows = {1, row}}, r;
+
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
+        row[0].request = (struct slice){bytes, size[i]};
+        is_code(link_call(l, &m, &arena, &r, &e), OK, &e, "a request of %zu bytes arrives",
+                size[i]);
+    }
+    for (int i = 0; i < 4; i++) row[i].request = (struct slice){bytes, PROTO_REQUEST - 100};
+    m.submit_many.rows.n = 4;
+    is_code(link_call(l, &m, &arena, &r, &e), OK, &e, "so does one of 4 MiB");
+}
+
 static void who_comes_in(void)
 {
     struct link *l = open_as(&ann, mine.public, 5000), *other;
@@ -176,6 +194,7 @@ static void who_comes_in(void)
     guests_set(s.guests, NULL, 0, NULL);
     is_code(ping(l), OK, &e, "a key that was struck from the list still speaks where it was in");
     ok(hash_equal(latest_key(), ann.public), "but under its name, so that it need not be heard");
+    large(l);
     link_close(l);
     l = open_as(&ann, mine.public, 5000);
     is_code(ping(l), ERR_DENIED, NULL, "and does not come in again");

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PART = 64 << 10, SAYS = 4000000, RANDOM_MOST = 1024 };
+enum { PART = 64 << 10, RANDOM_MOST = 1024 };
 
 static uint8_t zeros[1 << 20];
 
@@ -31,15 +31,16 @@ void attack_null_flood(int port, size_t bytes)
     close(fd);
 }
 
-void attack_big_frames(int port, int n, size_t bytes)
+void attack_frames(int port, int n, size_t says, size_t sends)
 {
     int *fd = calloc((size_t)n, sizeof *fd);
 
     for (int i = 0; fd && i < n; i++) {
         fd[i] = zmtp_connect(port);
-        if (fd[i] < 0 || !zmtp_greet(fd[i], "CURVE")) continue;
-        if (!zmtp_frame(fd[i], 4, SAYS, zeros, 0)) continue;
-        for (size_t sent = 0; sent < bytes && zmtp_send(fd[i], zeros, PART); sent += PART) continue;
+        if (fd[i] < 0 || !zmtp_greet(fd[i], "CURVE") || !zmtp_frame(fd[i], 4, says, zeros, 0))
+            continue;
+        for (size_t sent = 0; sent < sends; sent += PART)
+            if (!zmtp_send(fd[i], zeros, sends - sent < PART ? sends - sent : PART)) break;
     }
     for (int i = 0; fd && i < n; i++)
         if (fd[i] >= 0) close(fd[i]);

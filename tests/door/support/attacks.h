@@ -9,7 +9,7 @@
 
 /* Strangers. */
 void attack_null_flood(int port, size_t bytes);       /* a message that never ends, without any security */
-void attack_big_frames(int port, int n, size_t bytes);        /* n connections that announce 4 MB each and send so much of it */
+void attack_frames(int port, int n, size_t says, size_t sends);       /* n connections with a frame of `says` bytes, `sends` of it */
 void attack_random(int port, int n, uint64_t seed);   /* n connections of random bytes, some behind a right greeting */
 
 /* n connections that say nothing (or only their greeting) and stay. Returns how many came about; fd has room for n. */
