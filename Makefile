@@ -201,7 +201,7 @@ fuzz-programs: $(call test_programs,$(FUZZED))
 crash-points: $(B)/tests/store/points/points ## the store broken at each of its calls, in each way (minutes)
 	@POINTS=all $<
 
-MUTANTS := $(shell sed -n 's/^mutant //p' tests/simulation/mutants.def)
+MUTANTS := $(shell sed -nE "s/^(mutant|harmless) //p" tests/simulation/mutants.def)
 simulate: $(B)/$(if $(filter $(BUG),$(MUTANTS)),mutants/$(BUG),tests/simulation/simulate) ## a simulated world: SEED=n EVENTS=m; BUG= WORLD= KEEP= TELL=1
 	@$< $(SEED) $(EVENTS) $(BUG:%=bug=%) $(WORLD:%=world=%) $(KEEP:%=keep=%) $(TELL:%=tell=%)
 $(B)/mutants/%: $(B)/tests/simulation/simulate tests/simulation/mutants.def

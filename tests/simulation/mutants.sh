@@ -4,12 +4,13 @@
 . tests/tap.sh
 
 mapfile -t names < <(sed -n 's/^mutant //p' tests/simulation/mutants.def)
-for name in "${names[@]}"; do
+mapfile -t harmless < <(sed -n 's/^harmless //p' tests/simulation/mutants.def)
+for name in "${names[@]}" "${harmless[@]}"; do
     ok "mutant $name: its lines stand in the core" tests/simulation/support/mutate.sh "$name" "$TMPDIR/mutant"
 done
 
-find_it() {
-    make -s "build/plain/mutants/$1" && "build/plain/mutants/$1" find 60 5000
+find_it() { # NAME SECONDS
+    make -s "build/plain/mutants/$1" && "build/plain/mutants/$1" find "$2" 5000
 }
 
 if [[ -z ${ENGRAM_TEST_ALL:-} ]]; then
@@ -19,8 +20,12 @@ elif [[ $ENGRAM_BIN != */build ]]; then
 else
     unset MAKEFLAGS MFLAGS MAKELEVEL
     for name in "${names[@]}"; do
-        out=$(find_it "$name" 2>&1)
+        out=$(find_it "$name" 60 2>&1)
         like "$out" "found in *" "mutant $name is ${out%%:*}"
+    done
+    for name in "${harmless[@]}"; do
+        out=$(find_it "$name" 5 2>&1)
+        like "$out" "not found in *" "$name breaks nothing"
     done
 fi
 done_testing

@@ -27,6 +27,7 @@
     FAULT(group_dies, "a worker group dies")                                                       \
     FAULT(group_sleeps, "a worker group is stopped, perhaps past its lease, and goes on")          \
     FAULT(group_fails, "a stage ends badly")                                                       \
+    FAULT(false_good, "a stage calls itself done and gives nothing, or what was there before")     \
     FAULT(unseen, "the launcher does not see a death: a corpse that runs")                         \
     FAULT(false_death, "the launcher reports the death of a group that lives")                     \
     FAULT(late_death, "the launcher reports a death when the next group is there")                 \

@@ -223,6 +223,13 @@ static enum code load_job(struct core *c, const struct disk_job *j, struct err *
     return rc;
 }
 
+/* As the store reads them: from clock.open on, and marked ones. */
+static int is_open(const struct disk *d, const struct disk_job *j)
+{
+    if (j->row.id < d->clock.open && !(j->row.flags & (JOB_HOLDS | JOB_MARKED))) return 0;
+    return !JOB_ENDED(j->row.state) || j->row.flags & JOB_HOLDS;
+}
+
 static enum code load_rows(struct world *w, struct core *c, struct err *e)
 {
     struct disk *d = &w->disk;
@@ -240,8 +247,7 @@ static enum code load_rows(struct world *w, struct core *c, struct err *e)
     for (size_t i = 1; i < d->n_priors && !rc; i++)
         if (d->priors[i].id) rc = core_load_prior(c, &d->priors[i], e);
     for (size_t i = 0; i < d->n_jobs && !rc; i++)
-        if (d->jobs[i] && (!JOB_ENDED(d->jobs[i]->row.state) || d->jobs[i]->row.flags & JOB_HOLDS))
-            rc = load_job(c, d->jobs[i], e);
+        if (d->jobs[i] && is_open(d, d->jobs[i])) rc = load_job(c, d->jobs[i], e);
     return rc;
 }
 

@@ -148,6 +148,9 @@ static void say_result(struct world *w, uint32_t b)
                                    .report = ""}};
 
     if (g->work.end == OK) m.result.outputs = (struct hashes){1, &out};
+    if (g->work.falsely)
+        m.result.outputs =
+            (struct hashes){g->work.falsely == 1, &g->work.parent}; /* calls itself good */
     say(w, b, &m);
     wake(w, b, 2000 + (int64_t)dice_roll(&g->dice, 3000));
 }
@@ -180,6 +183,9 @@ static void begin(struct world *w, uint32_t b, const struct msg_stage *s)
     g->work.of = dice_roll(&g->dice, w->shape.steps + 1);
     g->work.parent = s->chain.n ? s->chain.v[s->chain.n - 1] : (struct hash){{0}};
     g->work.end = how_it_ends(w, g);
+    g->work.falsely = g->work.end == OK && fault(w, &g->dice, FAULT_false_good)
+                          ? 1 + (int)dice_roll(&g->dice, 2)
+                          : 0;
     wake(w, b, 10 + (int64_t)dice_roll(&g->dice, 1000));
 }
 

@@ -236,6 +236,7 @@ void ledger_compare(struct world *w)
         world_break(w, "whole", "there are users or lineages that nobody wrote");
     compare_counts(w);
     compare_leases(w);
+    if (!w->broken[0]) ledger_ask(w);
 }
 
 /* ---- a new core ---- */

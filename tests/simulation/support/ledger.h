@@ -21,6 +21,7 @@
  *   stages    a stage moves as the table of stage.c allows, and for a reason; inputs first
  *   held      nothing that is paused, drained, revoked, in back-off or beyond a quota begins
  *   idle      no group waits while a stage could begin
+ *   reason, page  what people are told of jobs that wait is so
  *   audit     what an admin does, and what cannot be undone, is written down
  *   fair, wait, patience  F1, F2: the lowest share first; newcomers; no picture waits for a whole lineage
  *   result, quarantine, counts, check, assert, live: see where they are reported
@@ -173,8 +174,11 @@ void ledger_fair_before(struct world *w);                    /* all but the gran
 void ledger_fair_grant(struct world *w, uint64_t id, const struct ledger_job *j, const struct core_stage *s);
 void ledger_fair_settle(struct world *w, uint32_t user, double took_ms, double charged_ms);
 int ledger_may_run(const struct ledger_user *u);
+/* ledger_ask.c */
+void ledger_ask(struct world *w);
 /* ledger_answer.c: what was said. */
 void ledger_answers(struct world *w, size_t tells);
+int ledger_may_add(const struct ledger *l, uint32_t user, int is_admin, uint32_t lineage);
 int ledger_owns(const struct ledger *l, uint32_t owner);     /* who asks is the owner or an admin */
 
 #endif

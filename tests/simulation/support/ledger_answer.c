@@ -54,9 +54,10 @@ static int shared_with(const struct ledger_user *u, const struct ledger_lineage 
     return 0;
 }
 
-static int may_add(const struct ledger *l, const struct ledger_lineage *p)
+int ledger_may_add(const struct ledger *l, uint32_t user, int is_admin, uint32_t lineage)
 {
-    return l->is_admin || (l->user && (p->owner == l->user || shared_with(&l->users[l->user], p)));
+    const struct ledger_lineage *p = &l->lineages[lineage];
+    return is_admin || (user && (p->owner == user || shared_with(&l->users[user], p)));
 }
 
 /* The right to ask for this job; where the lineage is not there, nobody has it. */
@@ -68,7 +69,8 @@ static int may_ask(const struct ledger *l, const struct message *m)
     uint32_t id = ledger_lineage_named(l, name);
     const struct ledger_lineage *p = &l->lineages[id];
 
-    return id && (may_add(l, p) || (m->kind != MSG_learn && p->visibility == VISIBLE_PUBLIC));
+    return id && (ledger_may_add(l, l->user, l->is_admin, id) ||
+                  (m->kind != MSG_learn && p->visibility == VISIBLE_PUBLIC));
 }
 
 static int owns_lineage(const struct ledger *l, const char *name)
@@ -133,7 +135,8 @@ static int is_good(struct world *w, const struct message *m)
     if ((u->max_queued && u->unended >= u->max_queued) || u->max_bytes) return 0;
     if (m->kind != MSG_learn) return 1;
     const struct ledger_lineage *p = &l->lineages[ledger_lineage_named(l, m->learn.lineage)];
-    return m->learn.images.n == 1 && p->n_commits + p->n_undecided < PROTO_CHAIN;
+    return m->learn.images.n == 1 && !m->learn.captions.n && m->learn.preview_prompts.n &&
+           p->n_commits + p->n_undecided < PROTO_CHAIN;
 }
 
 static void request(struct world *w, const struct message *m, uint64_t job, uint64_t code,

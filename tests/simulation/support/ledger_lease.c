@@ -52,11 +52,15 @@ static int blames_input(uint64_t code)
     }
 }
 
-static int is_good(const struct core_job *row, enum stage_kind k, const struct msg_result *r)
+/* A train gives one commit that its lineage does not have: at least not the head on which it was learned. */
+static int is_good(struct world *w, const struct ledger_job *j, enum stage_kind k,
+                   const struct msg_result *r)
 {
-    (void)row;
     if (r->code != OK) return 0;
-    if (k == STAGE_TRAIN) return r->outputs.n == 1 && !hash_is_zero(r->outputs.v[0]);
+    if (k == STAGE_TRAIN)
+        return r->outputs.n == 1 && !hash_is_zero(r->outputs.v[0]) &&
+               (j->commit_number ||
+                !hash_equal(r->outputs.v[0], w->ledger.lineages[j->lineage].head));
     return k == STAGE_SAMPLE || k == STAGE_EVALUATE || r->outputs.n > 0;
 }
 
@@ -69,10 +73,10 @@ static void after_result(struct world *w, uint64_t id, struct ledger_job *j,
 
     LEDGER_SET(l, j->said[k], j->epoch[k]);
     l->heard = "counts";
-    if (is_good(row, k, r) && to != STAGE_DONE && !l->tampered)
+    if (is_good(w, j, k, r) && to != STAGE_DONE && !l->tampered)
         world_break(w, "result", "a good result of job %llu, %s, does not count", N(id),
                     proto_stage_kind(k));
-    if (!is_good(row, k, r) && to == STAGE_DONE)
+    if (!is_good(w, j, k, r) && to == STAGE_DONE)
         world_break(w, "result", "a bad result of job %llu, %s, counts", N(id),
                     proto_stage_kind(k));
     if (blames_input(r->code) && to != STAGE_FAILED)
@@ -98,6 +102,13 @@ static void after_loss(struct world *w, uint64_t id, struct ledger_job *j,
         world_break(w, "quarantine", "%s of job %llu is %s after %llu losses in a row",
                     proto_stage_kind(k), N(id), proto_stage_state(core_stage_state(row, k)),
                     N(losses));
+}
+
+/* A result that says so, or calls itself good and is not. */
+static int is_loss(struct world *w, const struct ledger_job *j, enum stage_kind k)
+{
+    const struct msg_result *r = &w->ledger.ev->message->result;
+    return r->code == ERR_INTERNAL || (r->code == OK && !is_good(w, j, k, r));
 }
 
 static void forget_lease(struct ledger *l, struct ledger_group *g)
@@ -129,8 +140,7 @@ void ledger_lease_ends(struct world *w, uint64_t id, struct ledger_job *j,
         return;
     }
     if (why == BY_RESULT) after_result(w, id, j, row, k);
-    if (why == BY_RESULT && l->ev->message->result.code == ERR_INTERNAL)
-        after_loss(w, id, j, row, k);
+    if (why == BY_RESULT && is_loss(w, j, k)) after_loss(w, id, j, row, k);
     if (why == BY_GROUP || why == BY_TERM) after_loss(w, id, j, row, k);
     if (why == BY_NOTHING)
         world_break(

@@ -4,7 +4,7 @@
 set -euo pipefail
 name=$1 folder=$2 list=tests/simulation/mutants.def
 
-grep -qx "mutant $name" "$list" || { echo "mutate: $list has no mutant $name" >&2; exit 1; }
+grep -qxE "(mutant|harmless) $name" "$list" || { echo "mutate: $list has no mutant $name" >&2; exit 1; }
 rm -rf "$folder" && mkdir -p "$folder"
 awk -v name="$name" -v folder="$folder" '
     function fail(text) { print "mutate: " name ": " text > "/dev/stderr"; failed = 1; exit 1 }
@@ -45,8 +45,8 @@ awk -v name="$name" -v folder="$folder" '
         file = ""
     }
 
-    /^mutant / { finish(); mine = ($2 == name); next }
-    !mine { next }
+    /^(mutant|harmless) / { finish(); mine = ($2 == name); next }
+    !mine      { next }
     /^file /   { finish(); file = $2; read_file(file); next }
     /^-/       { if (n_new) replace(); old[++n_old] = substr($0, 2); next }
     /^\+/      { fresh[++n_new] = substr($0, 2); next }

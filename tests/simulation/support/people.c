@@ -118,6 +118,9 @@ static void submit(struct world *w, uint32_t i, int learns)
     struct person *p = &w->people[i];
     uint64_t intent = ++w->intents;
     struct message m = learns ? learn(w, i, intent, p->text) : read_job(w, i, intent);
+
+    if (learns && roll(p, 12) == 0)
+        snprintf(p->text, sizeof p->text, "<again%llu>", (unsigned long long)roll(p, 12));
     ask(w, i, &m);
 }
 
@@ -141,13 +144,46 @@ static void submit_some(struct world *w, uint32_t i)
     ask(w, i, &(struct message){.kind = MSG_submit_many, .submit_many.rows = {n, rows}});
 }
 
+static void nonsense_about_a_lineage(struct world *w, uint32_t i)
+{
+    struct person *p = &w->people[i];
+    struct message m = {.kind = MSG_lineage_create,
+                        .lineage_create = {.key = nonce_hash(++w->intents | 1ull << 44),
+                                           .name = "new",
+                                           .base_path = "/base",
+                                           .base_hash = w->image,
+                                           .visibility = 7}};
+
+    if (roll(p, 3) == 0) m.lineage_create.key = (struct hash){{0}};
+    if (roll(p, 3) == 0) m.lineage_create.name = "../etc";
+    if (roll(p, 2)) ask(w, i, &m);
+    else
+        ask(w, i,
+            &(struct message){
+                .kind = MSG_lineage_set,
+                .lineage_set = {.lineage = w->lineage_names[some_lineage(w, i)], .on_failure = 9}});
+}
+
 static void submit_nonsense(struct world *w, uint32_t i)
 {
     struct person *p = &w->people[i];
     struct message m = learn(w, i, ++w->intents, p->text);
 
+    if (roll(p, 4) == 0) {
+        nonsense_about_a_lineage(w, i);
+        return;
+    }
     m.learn.images.n = 0;
-    switch (roll(p, 6)) {
+    switch (roll(p, 8)) {
+    case 6:
+        m.learn.images.n = 1;
+        m.learn.captions = (struct strs){2, w->prompts};
+        break;
+    case 7:
+        m.learn.images.n = 1;
+        m.learn.wants |= WANT_SAMPLE;
+        m.learn.preview_prompts.n = 0;
+        break;
     case 0: m.learn.token = ""; break;
     case 1: m.learn.kind = 9; break;
     case 2: m.learn.wants ^= WANT_PRIOR; break;
@@ -204,8 +240,10 @@ static void pause(struct world *w, uint32_t i)
     struct person *p = &w->people[i];
     struct message m = {.kind = MSG_pause, .pause = {.lineage = "", .on = roll(p, 5) < 2}};
 
-    if (roll(p, 3)) m.pause.job = some_job(w, p);
-    else m.pause.lineage = w->lineage_names[some_lineage(w, i)];
+    uint64_t r = roll(p, 20);
+    if (r) m.pause.job = r < 14 ? some_job(w, p) : 0;
+    if (r == 0 || r >= 14) m.pause.lineage = w->lineage_names[some_lineage(w, i)];
+    if (r == 0) m.pause.job = 1; /* both: nonsense */
     ask(w, i, &m);
 }
 
@@ -222,6 +260,7 @@ static void set_user(struct world *w, uint32_t i)
     if (who && roll(p, 3) == 0) p->row.max_running = 1 + roll(p, 3);
     if (who && roll(p, 4) == 0) p->row.max_queued = 1 + roll(p, 12);
     if (who && roll(p, 8) == 0) p->row.max_bytes = 200 + roll(p, 20000);
+    if (roll(p, 3) == 0) p->row.key = nonce_hash(roll(p, 8) | 1ull << 45);
     if (who && roll(p, 12) == 0) p->row.revoked = 1;
     if (who && roll(p, 12) == 0) p->row.role = ROLE_ADMIN;
     ask(w, i, &(struct message){.kind = MSG_user_set, .user_set.rows = {1, &p->row}});
@@ -235,10 +274,25 @@ static void drain(struct world *w, uint32_t i)
         &(struct message){.kind = MSG_drain, .drain = {.group = name, .on = roll(p, 3) == 0}});
 }
 
+/* Impatient: something about a job, while the answer about another is on its way. */
+static void on_the_side(struct world *w, uint32_t i)
+{
+    struct person *p = &w->people[i];
+    uint64_t job = some_job(w, p);
+    struct message m = {.kind = roll(p, 2) ? MSG_retry : roll(p, 2) ? MSG_cancel : MSG_forget};
+
+    if (m.kind == MSG_retry) m.retry.job = job;
+    else if (m.kind == MSG_cancel) m.cancel.job = job;
+    else m.forget.job = job;
+    network_send(w, &p->dice, COORDINATOR, PERSON(i), &m);
+}
+
 static void operate(struct world *w, uint32_t i)
 {
     struct person *p = &w->people[i];
     uint64_t r = roll(p, 100);
+
+    if (roll(p, 6) == 0) on_the_side(w, i);
 
     if (r < 25) ask(w, i, &(struct message){.kind = MSG_cancel, .cancel.job = some_job(w, p)});
     else if (r < 50) pause(w, i);

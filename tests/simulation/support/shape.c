@@ -15,7 +15,8 @@ const uint32_t fault_rates[FAULTS] = {
     [FAULT_clock_back] = 200000, [FAULT_group_dies] = 2500,    [FAULT_group_sleeps] = 25000,
     [FAULT_group_fails] = 60000, [FAULT_unseen] = 300000,      [FAULT_false_death] = 5000,
     [FAULT_late_death] = 100000, [FAULT_second_start] = 50000, [FAULT_twin] = 2500,
-    [FAULT_impostor] = 1500,     [FAULT_no_memory] = 400,      [FAULT_lost_start] = 60000,
+    [FAULT_impostor] = 1500,     [FAULT_false_good] = 8000,    [FAULT_no_memory] = 400,
+    [FAULT_lost_start] = 60000,
 };
 
 /* ---- by the seed ---- */

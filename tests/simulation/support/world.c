@@ -233,6 +233,7 @@ static void make_names(struct world *w)
     for (uint32_t i = 0; i < w->shape.users; i++) w->names[w->n_names++] = w->people[i].name;
     for (int i = 0; i < 4; i++) w->names[w->n_names++] = w->at_names[i];
     w->prompts[0] = "a photo";
+    w->prompts[1] = "another";
     w->image = nonce_hash(1ull << 43);
 }
 
@@ -274,6 +275,7 @@ struct world *world_make(const struct world_options *o, struct err *e)
     }
     w->dice = (struct dice){.seed = o->seed, .who = 1};
     w->coordinator.dice = (struct dice){.seed = o->seed, .who = 3};
+    w->asks = (struct dice){.seed = o->seed, .who = 4};
     make_people(w);
     make_names(w);
     make_slots(w);

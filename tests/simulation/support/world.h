@@ -215,7 +215,7 @@ struct body {                         /* one running program of a worker group *
     int64_t asleep_until_ms, heard_ms;
     uint64_t stamp;
     int was_fenced;                   /* it slept or was reported dead while it held a lease */
-    struct { uint64_t job, epoch, stage, step, of, seed, term_ms; struct hash parent; enum code end; } work;
+    struct { uint64_t job, epoch, stage, step, of, seed, term_ms; struct hash parent; enum code end; int falsely; } work;
 };
 struct slot {                         /* a launcher's place for one group */
     struct dice dice;
@@ -264,13 +264,13 @@ struct world {
     char (*lineage_names)[16], (*team_names)[8], at_names[4][16];
     const char **names;               /* users and teams, for sharing */
     size_t n_names;
-    const char *prompts[1];
+    const char *prompts[2];
     struct hash image;
     uint32_t body_hint;
     uint64_t asking;                  /* people who wait for an answer */
     int64_t calm_ms;
     uint64_t intents;
-    struct dice dice;
+    struct dice dice, asks;           /* asks: what is asked that changes nothing */
     struct counts counts;
     struct kept *happened;            /* owned: the faults that did, when o.tell or shrinking asks */
     size_t n_happened, happened_room;
