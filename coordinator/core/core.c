@@ -135,6 +135,10 @@ void core_step(struct core *c, const struct core_event *ev, int64_t now_ms,
                struct core_actions *out)
 {
     assert(now_ms >= c->now_ms);
+    if (c->broken) { /* the rest of a batch in which memory ran out */
+        out->failed = 1;
+        return;
+    }
     c->now_ms = now_ms;
     c->ev = ev;
     c->out = out;

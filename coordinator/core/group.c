@@ -155,10 +155,12 @@ void group_drain(struct core *c, const char *name, int on)
 {
     size_t i = drain_at(c, name);
     int there = i < c->n_drains;
+    char *own;
 
     if (on && !there) {
         if (!core_grow(c, &c->drains, &c->drains_room, c->n_drains, sizeof *c->drains)) return;
-        c->drains[c->n_drains++] = core_own(c, name);
+        if (!(own = core_own(c, name))) return;
+        c->drains[c->n_drains++] = own;
     } else if (!on && there) {
         free(c->drains[i]);
         c->drains[i] = c->drains[--c->n_drains];

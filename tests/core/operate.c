@@ -40,6 +40,28 @@ static struct message work(const char *group, enum code code)
 
 /* ---- sentences ---- */
 
+/* Memory runs out at each allocation of a step in turn, and the batch goes on: it is refused as a whole. */
+static void memory_runs_out(void)
+{
+    struct message m = {.kind = MSG_drain, .drain = {"g1", 1}};
+    struct core_event ev = {
+        .type = CORE_MESSAGE, .message = &m, .user = "root", .role = ROLE_ADMIN};
+    struct core_event tick = {.type = CORE_TICK};
+    int failed = 0;
+
+    for (long n = 1; n < 12; n++) {
+        begin();
+        ready("g1");
+        core_actions_clear(&actions);
+        arena_fail_after(n);
+        core_step(core, &ev, now, &actions);
+        arena_fail_after(0);
+        failed += actions.failed;
+        core_step(core, &tick, now, &actions);
+    }
+    ok(failed > 2, "a drain that finds no memory is refused, %d times of 11", failed);
+}
+
 static void a_maker_that_paused(void)
 {
     begin();
@@ -274,6 +296,7 @@ static void old_ones(void)
 
 int main(void)
 {
+    memory_runs_out();
     a_maker_that_paused();
     retry_of_a_reading();
     retry_after_its_turn();

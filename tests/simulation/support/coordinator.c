@@ -41,22 +41,44 @@ static void turn_at(struct world *w, int64_t at_ms)
 
 /* ---- coming and going ---- */
 
+/* Memory may run out on the way; then it is tried again like a disk that cannot be read. */
+static enum code read_all(struct world *w, struct err *e)
+{
+    struct coordinator *k = &w->coordinator;
+    int short_of_memory = fault(w, &k->dice, FAULT_no_memory_to_load);
+    enum code rc;
+
+    k->core = core_make(&settings);
+    if (!k->core) return err_set(e, ERR_NOMEM, "no core");
+    if ((rc = disk_reopen(w, e))) return rc;
+    if (short_of_memory)
+        arena_fail_after(1 + (long)dice_roll(&k->dice, 20 + 4 * w->ledger.unended));
+    rc = disk_load(w, k->core, e);
+    arena_fail_after(0);
+    return rc;
+}
+
 static void load(struct world *w)
 {
     struct coordinator *k = &w->coordinator;
     struct err e;
+    enum code rc;
 
     core_free(k->core);
     k->core = NULL;
     k->blind = fault(w, &k->dice, FAULT_disk_blind);
     if (k->blind) return;
-    k->core = core_make(&settings);
-    if (!k->core || disk_reopen(w, &e) || disk_load(w, k->core, &e)) {
+    rc = read_all(w, &e);
+    if (rc == ERR_NOMEM) {
+        core_free(k->core);
+        k->core = NULL;
+        k->blind = 1;
+    } else if (rc) {
         world_break(w, "whole", "what the coordinator wrote it cannot read: %s", e.text);
-        return;
+    } else {
+        w->counts.restarts++;
+        ledger_restarted(w);
     }
-    w->counts.restarts++;
-    ledger_restarted(w);
 }
 
 void coordinator_boot(struct world *w)
@@ -136,7 +158,11 @@ static void step(struct world *w, const struct core_event *ev, uint64_t asker, i
     size_t puts = k->actions.n_puts, tells = k->actions.n_tells;
     struct err e;
 
-    if (k->actions.failed) return; /* nothing of this batch will ever be */
+    if (k->actions
+            .failed) { /* nothing of this batch will ever be, and the process goes on with it */
+        core_step(k->core, ev, now(w), &k->actions);
+        return;
+    }
     w->counts.events++;
     tell_step(w, ev, asker);
     ledger_before(w, ev, asker, tampered);

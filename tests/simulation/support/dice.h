@@ -20,6 +20,7 @@
     FAULT(kill_between, "the coordinator dies between two answers")                                \
     FAULT(disk_refuses, "the disk is full or broken: nothing of a batch is there")                 \
     FAULT(no_memory, "memory runs out in the middle of a step")                                    \
+    FAULT(no_memory_to_load, "memory runs out while the database is read")                         \
     FAULT(disk_blind, "the database cannot be read for a while")                                   \
     FAULT(clock_stands, "the coordinator's clock stands still")                                    \
     FAULT(clock_leaps, "the coordinator's clock leaps ahead by hours")                             \
