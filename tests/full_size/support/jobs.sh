@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # jobs.sh MODEL OUT: everything that a user does, once, on a checkpoint of full size: check, plan, learn, sample, evaluate, export.
 #
-#     tests/full_size/jobs.sh build/parity/models/sd15 build/parity/jobs [SIDE [RANKS]]
+#     tests/full_size/support/jobs.sh build/parity/models/sd15 build/parity/jobs [SIDE [RANKS]]
 #
 # MODEL is a diffusers folder or a single file (random weights do: `make parity` makes them). One training step, two sampling
 # steps: what is shown is that it runs, within the planned memory, not what it draws. Writes OUT/jobs.json, one object per stage
