@@ -8,7 +8,7 @@
 # with the planned and the measured memory of all ranks together and the time, and prints a table. Minutes, 5 to 10 GB of memory.
 set -euo pipefail
 model=$(realpath "$1") out=$2 side=${3:-256} ranks=${4:-1}
-root=$(realpath "$(dirname "$0")/../..")
+root=$(realpath "$(dirname "$0")/../../..")
 export PATH=${ENGRAM_BIN:-$root/build}:$PATH
 mkdir -p "$out" && out=$(realpath "$out")
 home=$(mktemp -d)
