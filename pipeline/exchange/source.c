@@ -54,12 +54,12 @@ static enum code read_piece(const struct source *s, const struct source_piece *p
         const float *from = p->values ? p->values + first + at : buffer;
         if (p->stored) {
             int from_bytes = source_element(p->stored->dtype);
-            struct stored part = {p->stored->name,
-                                  p->stored->dtype,
-                                  1,
-                                  {few},
-                                  p->stored->data + (first + at) * from_bytes,
-                                  (size_t)(few * from_bytes)};
+            struct stored part = {.name = p->stored->name,
+                                  .dtype = p->stored->dtype,
+                                  .rank = 1,
+                                  .dim = {few},
+                                  .data = p->stored->data + (first + at) * from_bytes,
+                                  .bytes = (size_t)(few * from_bytes)};
             enum code rc = stored_to_float(&part, buffer, e);
             if (rc) return rc;
         }

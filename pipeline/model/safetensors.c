@@ -325,6 +325,7 @@ static enum code fill(struct safetensors *s, json_t *root, const uint8_t *data, 
     for (size_t i = 0; i < s->n; i++) {
         s->tensor[i] = placed[i].t;
         s->tensor[i].data = data + placed[i].begin;
+        s->tensor[i].map = &s->map;
         s->sorted[i] = &s->tensor[i];
     }
     qsort(s->sorted, s->n, sizeof(void *), by_name);
@@ -376,11 +377,6 @@ void safetensors_close(struct safetensors *s)
     if (s->map.data) file_map_close(&s->map);
     arena_fini(&s->arena);
     free(s);
-}
-
-void safetensors_release(const struct safetensors *s, const struct stored *t)
-{
-    file_map_release(&s->map, t->data, t->bytes);
 }
 
 size_t safetensors_count(const struct safetensors *s)

@@ -29,6 +29,7 @@ struct stored {                        /* one tensor of a file */
     int64_t dim[STORED_RANK];
     const uint8_t *data;               /* in the map; any alignment */
     size_t bytes;
+    const struct file_map *map;        /* that data lies in, the file object's; NULL or empty: bytes of the caller's */
 };
 
 struct safetensors;
@@ -38,11 +39,12 @@ void safetensors_close(struct safetensors *s);
 size_t safetensors_count(const struct safetensors *s);
 const struct stored *safetensors_at(const struct safetensors *s, size_t i);          /* in file order */
 const struct stored *safetensors_find(const struct safetensors *s, const char *name); /* NULL: absent; O(log n) */
-/* After a copy was made of t or it was read in passing: its pages are given back (file_map_release). It remains valid. */
-void safetensors_release(const struct safetensors *s, const struct stored *t);
 const char *safetensors_metadata(const struct safetensors *s, const char *key);      /* NULL: absent */
 
 int64_t stored_count(const struct stored *t);
+/* After a copy was made of t, or of a part of it, or it was read in passing: its pages are given back (file_map_release). It
+ * remains valid. */
+void stored_release(const struct stored *t);
 /* Converts to float32 (exact for F16 and BF16, rounded for F64 and integers). ERR_INPUT for other types. */
 enum code stored_to_float(const struct stored *t, float *out, struct err *e);
 /* Reads every value, a block at a time: ERR_CORRUPT names a NaN or an infinity, ERR_INPUT a type that is no number. */

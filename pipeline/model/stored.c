@@ -18,6 +18,11 @@ int64_t stored_count(const struct stored *t)
     return n;
 }
 
+void stored_release(const struct stored *t)
+{
+    if (t->map) file_map_release(t->map, t->data, t->bytes);
+}
+
 static float float_of_bits(uint32_t bits)
 {
     float f;

@@ -220,14 +220,7 @@ static char *stored_shape(const struct stored *t, char out[160])
     return out;
 }
 
-/* Whose file it is, the map knows. */
-static void release(const struct weights *w, const struct stored *t)
-{
-    for (size_t f = 0; f < w->files.n; f++) safetensors_release(w->files.file[f], t);
-}
-
 struct leaves {
-    const struct weights *weights;
     const struct slot *slot;
     struct hash *hash;
 };
@@ -236,7 +229,7 @@ static void hash_leaf(void *args, long i)
 {
     const struct leaves *l = args;
     l->hash[i] = hash_bytes(l->slot[i].stored->data, l->slot[i].stored->bytes);
-    release(l->weights, l->slot[i].stored);
+    stored_release(l->slot[i].stored);
 }
 
 static void hash_line(struct hash_stream *all, const struct slot *s, struct hash leaf)
@@ -260,7 +253,7 @@ static void hash_line(struct hash_stream *all, const struct slot *s, struct hash
 struct hash weights_hash(const struct weights *w)
 {
     struct hash result = {{0}};
-    struct leaves l = {w, w->slot, mem_alloc(w->n + 1, sizeof *l.hash)};
+    struct leaves l = {w->slot, mem_alloc(w->n + 1, sizeof *l.hash)};
     struct hash_stream *all = hash_begin();
     if (all && l.hash) {
         parallel_for((long)w->n, hash_leaf, &l);
@@ -342,7 +335,7 @@ static enum code get(struct making *m, int layout, shelf_make_fn *how, const voi
                               .make = how,
                               .self = m};
     enum code rc = w->shelf->get(w->shelf, &item, out, e);
-    if (!rc) release(w, m->s->stored);
+    if (!rc) stored_release(m->s->stored);
     return rc == ERR_NOMEM ? no_memory(w, m->s, e) : rc;
 }
 

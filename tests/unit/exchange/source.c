@@ -10,7 +10,7 @@ static void joins_pieces(void)
     enum { A = 5000, B = 7, C = 4200, N = A + B + C };
     static float a[A], c[C], whole[N], got[N];
     static uint8_t b[1 + 2 * B];
-    struct stored half = {"b", STORED_F16, 1, {B}, b + 1, 2 * B};
+    struct stored half = {"b", STORED_F16, 1, {B}, b + 1, 2 * B, NULL};
     struct source s = {
         .name = "t",
         .dtype = STORED_F32,
@@ -43,7 +43,7 @@ static void converts(void)
                        .rank = 1,
                        .dim = {3},
                        .piece = {{.values = big, .count = 3}}};
-    struct stored stored = {"x", STORED_F16, 1, {3}, (uint8_t *)half, sizeof half};
+    struct stored stored = {"x", STORED_F16, 1, {3}, (uint8_t *)half, sizeof half, NULL};
     is_code(source_read(&s, 0, 3, half, &e), OK, &e, "values are rounded to halves");
     stored_to_float(&stored, back, &e);
     ok(back[0] == 1 && back[1] == 65504 && back[2] == 0x1p-23f, "the nearest ones, ties to even");

@@ -1,7 +1,10 @@
 /* safetensors: what is read, what is refused and with which reason (reference/models.md 7.2), and the writer. */
 #include "base/hash.h"
+#include "base/memory.h"
 #include "pipeline/model/safetensors.h"
 #include "tests/unit/model/support/files.h"
+
+#include <limits.h>
 
 #define TWO_FLOATS "\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]"
 
@@ -334,6 +337,37 @@ static void survives_no_memory(void)
     free(b.data);
 }
 
+/* The parts of a single file are tensors under other names and thirds of tensors: they give back pages as well. */
+static void gives_back_pages(void)
+{
+    enum { BYTES = 32 << 20, MOST = 2 << 20 };
+    char path[PATH_MAX];
+    struct err e;
+    struct safetensors *s;
+    struct bytes b = container(
+        "{\"a\":{\"dtype\":\"F16\",\"shape\":[4096,4096],\"data_offsets\":[0,33554432]}}", BYTES);
+    snprintf(path, sizeof path, "%s/large.safetensors", tap_folder());
+    if (is_code(file_write(path, b.data, b.n, &e), OK, &e, "a large tensor is written") &&
+        is_code(safetensors_open(&s, path, &e), OK, &e, "and mapped")) {
+        struct stored half = *safetensors_at(s, 0);
+        size_t before = memory_shared();
+        struct hash whole = hash_bytes(half.data, half.bytes);
+        ok(memory_shared() > before + BYTES - MOST, "its pages are in memory once it was read");
+        half.name = "renamed";
+        half.bytes /= 2;
+        stored_release(&half);
+        half.data += half.bytes;
+        stored_release(&half);
+        ok(memory_shared() < before + MOST, "and no longer once its halves were given back");
+        ok(hash_equal(hash_bytes(safetensors_at(s, 0)->data, BYTES), whole),
+           "it reads the same again");
+        safetensors_close(s);
+    }
+    stored_release(&(struct stored){.data = b.data, .bytes = b.n});
+    ok(b.data[0] != 0, "bytes that lie in no map are left alone");
+    free(b.data);
+}
+
 int main(void)
 {
     reads_what_is_legal();
@@ -345,6 +379,7 @@ int main(void)
     writes();
     writes_what_is_made_on_the_way();
     hashes();
+    gives_back_pages();
     json_memory_fails_too();
     survives_no_memory();
     return done_testing();

@@ -28,7 +28,7 @@ static void all_sixteen_bits(enum stored_dtype dtype, double (*slow)(unsigned), 
 {
     static uint8_t data[1 + 2 * 65536];
     static float got[65536];
-    struct stored t = {"x", dtype, 1, {65536}, data + 1, 2 * 65536}; /* at an odd address */
+    struct stored t = {"x", dtype, 1, {65536}, data + 1, 2 * 65536, NULL}; /* at an odd address */
     struct err e;
     int wrong = 0, wrong_nan = 0;
     for (unsigned h = 0; h < 65536; h++) {
@@ -53,7 +53,7 @@ static void converts(enum stored_dtype dtype, const void *from, size_t bytes, in
     float f[8];
     int64_t v[8];
     struct err e;
-    struct stored t = {"x", dtype, 2, {n / 2, 2}, data + 1, bytes};
+    struct stored t = {"x", dtype, 2, {n / 2, 2}, data + 1, bytes, NULL};
     enum code rc;
     memcpy(data + 1, from, bytes);
     is_code(stored_to_float(&t, f, &e), OK, &e, "%s becomes float", name);
@@ -100,8 +100,8 @@ int main(void)
     static const int16_t i16[] = {-300, 300};
     static const int8_t i8[] = {-128, 127};
     static const uint8_t u8[] = {0, 255}, boolean[] = {0, 2};
-    struct stored other = {"x", STORED_OTHER, 0, {0}, NULL, 0},
-                  empty = {"x", STORED_F32, 2, {0, 3}, NULL, 0};
+    struct stored other = {"x", STORED_OTHER, 0, {0}, NULL, 0, NULL},
+                  empty = {"x", STORED_F32, 2, {0, 3}, NULL, 0, NULL};
     struct err e;
     float f;
     all_sixteen_bits(STORED_F16, slow_half, "F16");
