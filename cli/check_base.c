@@ -12,12 +12,9 @@
 static enum code check_clip(const char *base, char path[4200], struct hash *hash, int *found,
                             struct err *e)
 {
-    const char *elsewhere = getenv("ENGRAM_CLIP");
     struct clip_model *m;
-    enum code rc = OK;
-    if (elsewhere) snprintf(path, 4200, "%s", elsewhere);
-    else rc = base_model_clip_path(base, path, 4200, e);
-    if (rc || !(*found = elsewhere || file_exists(path))) return rc;
+    enum code rc = base_model_clip_path(base, path, 4200, e);
+    if (rc || !(*found = getenv("ENGRAM_CLIP") || file_exists(path))) return rc;
     if ((rc = clip_model_open(&m, path, e))) return rc;
     if ((rc = clip_model_check(m, e))) err_context(e, "%s", path);
     *hash = m->hash;

@@ -57,9 +57,8 @@ enum code outlook_bytes(const char *text, size_t *out, struct err *e)
 static void open_clip(struct outlook *o)
 {
     char path[4200];
-    const char *elsewhere = getenv("ENGRAM_CLIP");
-    snprintf(path, sizeof path, "%s/clip", o->options->base);
-    clip_model_open(&o->clip, elsewhere ? elsewhere : path, &o->no_clip);
+    if (!base_model_clip_path(o->options->base, path, sizeof path, &o->no_clip))
+        clip_model_open(&o->clip, path, &o->no_clip);
 }
 
 /* What a group opens before its first stage; the heap that this took. */

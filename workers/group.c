@@ -202,10 +202,9 @@ enum code group_lineage(struct group *g, const struct msg_stage *s, struct linea
 enum code group_clip(struct group *g, struct err *e)
 {
     char path[4200];
-    const char *elsewhere = getenv("ENGRAM_CLIP");
     if (g->clip) return OK;
     enum code rc = base_model_clip_path(g->model_path, path, sizeof path, e);
-    if (!rc) rc = clip_model_open(&g->clip, elsewhere ? elsewhere : path, e);
+    if (!rc) rc = clip_model_open(&g->clip, path, e);
     if (!rc) clip_model_shelve(g->clip, &g->shelf);
     return rc ? err_context(e, "evaluation needs a CLIP model (set ENGRAM_CLIP to its directory)")
               : OK;

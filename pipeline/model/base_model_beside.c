@@ -21,6 +21,11 @@ static enum code inside(const char *dir, const char *name, char *out, size_t roo
 
 enum code base_model_clip_path(const char *path, char *out, size_t room, struct err *e)
 {
+    const char *elsewhere = getenv("ENGRAM_CLIP");
+    if (elsewhere && *elsewhere) {
+        if ((size_t)snprintf(out, room, "%s", elsewhere) < room) return OK;
+        return err_set(e, ERR_INPUT, "ENGRAM_CLIP: path too long: %.200s", elsewhere);
+    }
     return single_file_is(path) ? single_file_beside(path, ".clip", out, room, e)
                                 : inside(path, "clip", out, room, e);
 }

@@ -83,6 +83,7 @@ static enum code read_matrix(const struct kv_matrix *m, const struct weights *un
                        ", %" PRId64 "]",
                        m->name, m->rows, m->cols);
     if ((rc = stored_to_float(t, out, e))) return rc;
+    stored_release(t);
     for (int64_t i = 0; i < m->rows * m->cols; i++)
         if (!isfinite(out[i]))
             return err_set(e, ERR_CORRUPT,

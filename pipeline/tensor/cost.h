@@ -23,7 +23,7 @@ struct cost {
 };
 
 /* Takes g whatever happens, and adds its arena and the seconds of one run to *c. pace: NULL, or what was learned so far; operators
- * that are new to it are measured here (some 20 ms each, with the threads of now). */
+ * that are new to it are measured here (some 20 ms each, large ones up to 200, with the threads of now). */
 enum code cost_take(struct cost *c, struct graph *g, const struct kernels *k, struct pace *pace, struct err *e);
 
 #endif

@@ -52,6 +52,9 @@ for lineage in one two; do
     is "$?" 0 "$lineage: a model without a CLIP learns"
     like "$(cat "$work/said")" "*note: not evaluated (*clip*ENGRAM_CLIP*" "$lineage: and says that nothing is evaluated"
 done
+cp -r tests/golden/classic/model/clip "$work/open.clip"
+like "$(engram plan "$photos/rex" --base "$file" --config "$quick" 2>&1)" "*evaluate  * pictures *" "a CLIP beside the file is found by a plan"
+rm -r "$work/open.clip"
 is "$(engram log one --json | jq -r '.commits[0].commit')" "$(engram log two --json | jq -r '.commits[0].commit')" "one concept, one commit"
 engram sample --lineage one --config "$quick" --out "$work/one" "a <rex> dog" >/dev/null 2>&1
 engram sample --lineage two --config "$quick" --out "$work/two" "a <rex> dog" >/dev/null 2>&1

@@ -341,6 +341,10 @@ static void asks_for_a_tokenizer(void)
        "the CLIP lies in first.clip/");
     base_model_clip_path("some/model", out, sizeof out, &e);
     is_str(out, "some/model/clip", "and in clip/ of a folder");
+    setenv("ENGRAM_CLIP", "elsewhere", 1);
+    base_model_clip_path(path, out, sizeof out, &e);
+    is_str(out, "elsewhere", "unless ENGRAM_CLIP names another");
+    unsetenv("ENGRAM_CLIP");
 }
 
 /* Sets one float of a tensor of a file. */
