@@ -12,6 +12,6 @@ seed=${ENGRAM_SEED:-$((RANDOM % 1000000))}
 echo "# ENGRAM_SEED=$seed"
 quiet_run || exit 1
 chaos_begin "$seed"
-chaos "${ENGRAM_KILLS:-3}" 2 1 0
+chaos kill_coordinator="${ENGRAM_KILLS:-3}" kill_rank=1 kill_mpirun=1 make_zombie=1
 chaos_end
 done_testing

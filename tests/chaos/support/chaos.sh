@@ -4,7 +4,7 @@
 #
 #     quiet_run                          what is learned when nothing happens: $truth
 #     chaos_begin SEED                   coordinator, groups, users at work
-#     chaos COORDINATOR RANKS ZOMBIES FULL CUTS    so many kills of each kind, at times and places that the seed chose
+#     chaos kill_coordinator=20 kill_rank=10 ...    so many misfortunes of each kind, at times and places that the seed chose
 #     chaos_end                          the faults stop; all ends; points for the harness
 #
 # A concept is learned in one lineage after the other, each of which must have the commits of the quiet run.
@@ -203,13 +203,14 @@ cut_network() {
     ) &
 }
 
-# chaos COORDINATOR RANKS ZOMBIES FULL CUTS
+# chaos MISFORTUNE=TIMES...
 chaos() {
-    local kinds=(kill_coordinator kill_rank kill_mpirun make_zombie fill_disk cut_network)
-    local left=("$1" $(($2 * 2 / 3)) $(($2 - $2 * 2 / 3)) "$3" "$4" "${5:-0}") total=0 i dice
-    mountpoint -q "$home" || left[4]=0
-    [[ -n $far ]] || left[5]=0
-    for i in "${left[@]}"; do total=$((total + i)); done
+    local kinds=() left=() total=0 pair i dice
+    for pair in "$@"; do
+        kinds+=("${pair%=*}")
+        left+=("${pair#*=}")
+        total=$((total + ${pair#*=}))
+    done
     while ((total > 0)); do
         sleep "0.$((RANDOM % 9 + 1))"
         (((RANDOM % 3) == 0)) && sleep 1

@@ -41,11 +41,14 @@ slurm_pid() { cat "$slurm/$1.pid"; }
 kill_daemon() { kill -9 "$(slurm_pid "$1")"; }
 revive() { "$slurm_local/up" "$slurm" >/dev/null; }
 
-new_slurm_home() {
-    new_home
-    # Folders of jobs go where the test's are; the site's file says so, which tries it, too.
+# Folders of jobs go where the test's are; the site's file says so, which tries it, too.
+slurm_site() {
     mkdir "$home/tmp"
     echo '{"export": ["PATH", "TMPDIR", "LD_LIBRARY_PATH", "ENGRAM_LOG"], "idle_minutes": 1}' >"$home/site.json"
+}
+new_slurm_home() {
+    new_home
+    slurm_site
     TMPDIR=$home/tmp engram up --slurm -t 60 "$@" >/dev/null
 }
 
