@@ -158,6 +158,10 @@ struct message {
 /* Writes m into the arena. ERR_INPUT names the field that is beyond its limit or no UTF-8; ERR_NOMEM. */
 enum code proto_encode(const struct message *m, struct arena *a, struct slice *out, struct err *e);
 
+/* The oldest version that says all of m: writing it in that one loses nothing. The same for two messages that mean the same,
+ * whatever versions they came in. O(fields and rows). */
+uint64_t proto_least(const struct message *m);
+
 /* Reads exactly one message. ERR_PROTOCOL says what is wrong and where; ERR_NOMEM. After an error out holds kind and id
  * as far as they were understood (MSG_none, 0 otherwise) so that the sender can be told. */
 enum code proto_decode(const void *data, size_t n, struct arena *a, struct message *out, struct err *e);

@@ -34,7 +34,8 @@ static enum code bring_past(struct server *s, const struct message *m, struct ar
     return OK;
 }
 
-/* The request without its id is what tells two uses of a key apart. */
+/* The request without its id is what tells two uses of a key apart; who asks again after an upgrade, in a newer version, means the
+ * same. */
 static enum code read_request(struct server *s, const struct message *m, struct arena *a,
                               struct core_request *r, struct err *e)
 {
@@ -43,6 +44,7 @@ static enum code read_request(struct server *s, const struct message *m, struct 
     enum code rc;
 
     copy.id = 0;
+    copy.version = proto_least(m);
     if ((rc = proto_encode(&copy, a, &bytes, e))) return rc;
     if (bytes.n > PROTO_REQUEST)
         return err_set(e, ERR_INPUT, "%s: a request of %zu bytes; at most %u", proto_name(m->kind),

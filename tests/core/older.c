@@ -159,6 +159,11 @@ static void beside_today(void)
     if (link_open(&l, &o, &e)) note("%s", e.text);
     is_code(link_call(l, &m, &arena, &r, &e), OK, &e, "somebody of today asks for the same job");
     ok(r.version == PROTO_VERSION && r.kind == MSG_job_info, "and is answered in today's version");
+    struct hash image;
+    m = learn(&image);
+    is_code(link_call(l, &m, &arena, &r, &e), OK, &e, "says again what was said in version 1");
+    ok(r.kind == MSG_accepted && r.accepted.job == 1, "and it is known to be the same: %s",
+       r.kind == MSG_refused ? r.refused.line : "job 1");
     link_close(l);
 }
 

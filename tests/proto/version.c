@@ -130,6 +130,27 @@ static void kept_messages(void)
     free(file.data);
 }
 
+/* As old as it can be written without losing anything. */
+static void least(struct dice *d)
+{
+    enum { ROUNDS = 100 };
+    int right = 0, older = 0;
+
+    for (int i = 0; i < ROUNDS * random_n_kinds; i++) {
+        struct arena a = {0};
+        struct message m = random_message(d, &a, random_kinds[i % random_n_kinds]), old;
+        struct slice v1, v2, again;
+        int loses = proto_since(m.kind) > 1 || encode_in(m, 2, &a, &v2) ||
+                    encode_in(m, 1, &a, &v1) || proto_decode(v1.data, v1.n, &a, &old, NULL) ||
+                    encode_in(old, 2, &a, &again) || !same(v2, again);
+        right += proto_least(&m) == (loses ? 2 : 1);
+        older += !loses;
+        arena_fini(&a);
+    }
+    ok(right == ROUNDS * random_n_kinds && older > ROUNDS,
+       "of %d messages those that lose nothing in version 1 are known, %d", right, older);
+}
+
 /* What is said in version 2 and written for somebody of version 1 loses what came later and nothing else. */
 static void older_view(struct dice *d, enum msg_kind kind)
 {
@@ -215,6 +236,7 @@ int main(void)
     foreign("\x00", 1, "version 0");
     foreign("\x03", 1, "version 3");
     foreign("\xcf\xff\xff\xff\xff\xff\xff\xff\xff", 9, "version 18446744073709551615");
+    least(&d);
     encoder_chooses();
     return done_testing();
 }
