@@ -50,17 +50,21 @@ quiet_run() {
 
 # ---- people ----
 
-users=()
+# How each ended is written down: by the time somebody waits, another child may have had its number, and the shell has forgotten.
 people_begin() {
     local i
     mkdir -p "$TMPDIR/history"
-    rm -f "$TMPDIR/stop"
+    rm -f "$TMPDIR/stop" "$TMPDIR"/user-*.status
     for ((i = 1; i <= $1; i++)); do
-        "$user_program" "$home" "user-$i" $((seed * 100 + i)) "$pattern" "$TMPDIR/history/user-$i.jsonl" "$TMPDIR/stop" \
-            >"$TMPDIR/user-$i.out" 2>&1 &
-        users+=($!)
+        {
+            "$user_program" "$home" "user-$i" $((seed * 100 + i)) "$pattern" "$TMPDIR/history/user-$i.jsonl" "$TMPDIR/stop" \
+                >"$TMPDIR/user-$i.out" 2>&1
+            echo $? >"$TMPDIR/user-$i.status"
+        } &
     done
+    n_people=$1
 }
+people_have_left() { (($(cat "$TMPDIR"/user-*.status 2>/dev/null | wc -l) == n_people)); }
 
 lineages=0
 # One more lineage is begun whenever the last one has its commits; its name counts up.
@@ -233,14 +237,14 @@ chaos() {
 all_have_learned() { (($(hashes "l$lineages" 2>/dev/null | wc -l) == ${#concepts[@]})); }
 
 chaos_end() {
-    local n bad='' status=0 pid
+    local n bad=''
     coordinator_up 2>/dev/null
     touch "$TMPDIR/stop"
-    wait "$learner_pid"
+    wait "$learner_pid" 2>/dev/null
     lineages=$(cat "$TMPDIR/lineages")
     until_true 900 all_have_learned
-    for pid in "${users[@]}"; do wait "$pid" || status=1; done
-    is "$status" 0 "when nothing fails any more every job ends"
+    until_true 600 people_have_left
+    is "$(sort -u "$TMPDIR"/user-*.status)" 0 "when nothing fails any more every job ends"
     cat "$TMPDIR"/user-*.out | sed 's/^/# /'
     until_true 300 all_ended
     for ((n = 1; n <= lineages; n++)); do
