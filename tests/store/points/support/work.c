@@ -185,7 +185,8 @@ static enum code backup(struct work *w, struct err *e)
     snprintf(to, sizeof to, "%.4000s/backup-%llu", w->home, (unsigned long long)jobs);
     for (int i = 0; i < TRIES && rc && rc != ERR_EXISTS; i++) rc = run_tool(w, care_backup, to, e);
     /* It is there from an earlier life, or its last sync failed after it had got its name. */
-    if (rc == ERR_EXISTS) rc = file_sync_name(to, e);
+    if (rc == ERR_EXISTS)
+        for (int i = 0; i < TRIES && rc; i++) rc = file_sync_name(to, e);
     if (!rc) say_backup(w, jobs, strrchr(to, '/') + 1);
     return rc;
 }
