@@ -90,13 +90,11 @@ static const char *first(const char *option, const char *variable, const char *p
 
 static enum code take_keys(struct link_options *o, const char *const what[THINGS], struct err *e)
 {
-    enum code rc;
-
     for (int i = 0; i < THINGS; i++)
         if (!what[i])
             return err_set(e, ERR_USAGE, "%s is needed, or $%s, to reach %s; see docs/users.md",
                            THING[i].option, THING[i].variable, what[CONNECT]);
-    if ((rc = keys_parse(what[SERVER_KEY], &o->server_key, e))) return err_context(e, "server key");
+    if (keys_parse(what[SERVER_KEY], &o->server_key, e)) return err_context(e, "server key");
     return keys_read(&o->keys, what[KEY], e);
 }
 

@@ -65,7 +65,11 @@ int main(int argc, char **argv)
     struct mask out;
     struct err e;
     assert(w && norms);
-    if (mask_init(&out, l.n_weights, &e)) return 1;
+    if (mask_init(&out, l.n_weights, &e)) {
+        free(norms);
+        free(w);
+        return 1;
+    }
     philox_normal(philox_key(1, PHILOX_TEST), 0, 0, w, l.n_weights);
     for (int p = 0; p < PROMPTS; p++) {
         philox_normal(philox_key(2, PHILOX_TEST), (uint64_t)p, 0, noise, D);

@@ -249,7 +249,7 @@ static enum code start(const struct launcher *l, struct local *g, int64_t now_ms
     if (getrandom(g->nonce.v, HASH_BYTES, 0) != HASH_BYTES) return err_errno(e, "random numbers");
     name_run(l, g);
     g->termed = 0;
-    if ((rc = write_pid(g, e)))
+    if (write_pid(g, e))
         log_line(LOG_WARN, "%s: a kill now would leave %s behind", e->text, g->run);
     if ((rc = file_make_dirs(g->run, e)) || (rc = launch(l, g, e))) {
         remove_tree(g->run);
@@ -257,7 +257,7 @@ static enum code start(const struct launcher *l, struct local *g, int64_t now_ms
         return rc;
     }
     g->started_ms = now_ms;
-    if ((rc = write_pid(g, e)))
+    if (write_pid(g, e))
         log_line(LOG_WARN, "%s: a coordinator after a crash will not find this group", e->text);
     log_event(LOG_INFO, &(struct log_about){.event = "group_started", .group = g->name},
               "%s started, %d rank%s, pid %d, log %s", g->name, l->has_mpirun ? l->ranks : 1,

@@ -80,7 +80,7 @@ static enum code read_shards(const char *path, struct err *e)
 }
 
 static const struct {
-    char first;
+    uint8_t first;
     const char *file;
     enum code (*read)(const char *path, struct err *e);
 } kinds[] = {

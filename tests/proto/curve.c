@@ -257,7 +257,7 @@ static void too_early(void)
     }
     is_code(rc, OK, &e, "nobody is refused: who came too early is let in when there is one");
     link_server_wait(&early, 1, 10000, &ready, &e);
-    rc = link_server_receive(early, &from, &arena, &m, &e);
+    is_code(link_server_receive(early, &from, &arena, &m, &e), OK, &e, "and heard");
     pong.id = m.id;
     link_server_send(early, &from, &pong, NULL);
     is_code(link_hear(l, 10000, &arena, &r, &e), OK, &e, "and answered");

@@ -79,10 +79,12 @@ double ceiling_fan(const char *folder, int peers, int depth, double seconds)
     if (zmq_bind(router, endpoint)) die("%s: cannot bind", endpoint);
     zmq_pollitem_t item = {.socket = router, .events = ZMQ_POLLIN};
     double began = 0, spent = 0;
-    for (double start = seconds_now(); spent < seconds; spent = began ? seconds_now() - began : 0) {
+    double start = seconds_now();
+    while (spent < seconds) {
         zmq_poll(&item, 1, 100);
         for (int k = 0; k < BURST && hand_back(router); k++) n += began > 0;
         if (!began && seconds_now() - start > 0.5) began = seconds_now(); /* all are connected */
+        spent = began > 0 ? seconds_now() - began : 0;
     }
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);

@@ -176,7 +176,7 @@ static int obey(struct groups *g, int i, const struct message *m, int more)
 
 double groups_run(struct groups *g, struct backlog *b, long level, double seconds)
 {
-    double began = seconds_now(), now = began;
+    double began = seconds_now();
     long before = g->done;
     struct message m;
     int peer;
@@ -184,7 +184,7 @@ double groups_run(struct groups *g, struct backlog *b, long level, double second
     for (int i = 0; i < g->peers.n; i++) say_ready(g, i);
     for (int out = g->peers.n; out > 0;) {
         struct arena a = {0};
-        int more = (now = seconds_now()) - began < seconds;
+        int more = seconds_now() - began < seconds;
         if (!fleet_hear(&g->peers, more ? 5000 : STEADY_MS, &peer, &a, &m)) {
             arena_fini(&a);
             break;

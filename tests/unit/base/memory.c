@@ -93,8 +93,8 @@ static int hold(void)
 {
     char *p = malloc(HELD), c;
     memset(p, 1, HELD);
-    if (write(1, p, 1) != 1) return 1;
-    while (read(0, &c, 1) > 0) continue;
+    int told = write(1, p, 1) == 1;
+    while (told && read(0, &c, 1) > 0) continue;
     free(p);
     return 0;
 }

@@ -178,7 +178,7 @@ static int judge(const char *home, const char *acks, size_t n, int life, char li
     enum code rc;
 
     snprintf(path, sizeof path, "%.4000s/coordinator.db", home);
-    if ((rc = office_open(&o, path, &e))) {
+    if (office_open(&o, path, &e)) {
         snprintf(line, JUDGE_LINE, "it does not open: %.300s", e.text);
         return 0;
     }
