@@ -50,7 +50,19 @@ static void read_look(struct launcher *l, int64_t now_ms)
     squeue_fini(&q);
 }
 
-/* When the next look is due. */
+/* Has somebody who should speak been silent long enough to be missing, and no look since then says so? It must not wait for the
+ * next turn: the seconds until another group works begin here. Once for each silence. */
+static int decides(const struct launcher *l, int64_t now_ms)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const struct slurm_group *g = l->groups[i];
+        int64_t at = g->heard_ms + GROUP_MISSING_MS;
+        if (g->heard && g->state == SQUEUE_RUNNING && l->look_ms < at && now_ms >= at) return 1;
+    }
+    return 0;
+}
+
+/* How long after the last look the next one is due. */
 static int64_t pace(const struct launcher *l, int64_t now_ms)
 {
     if (l->knows_nothing || !l->looked_ms || l->stop_ms) return LOOK_MS;
@@ -87,7 +99,8 @@ void slurm_look(struct launcher *l, int64_t now_ms)
         l->knows_nothing = 1;
         l->unknown = l->look.why;
     }
-    if (is == ASK_ASKED || now_ms - l->look_ms < pace(l, now_ms)) return;
+    if (is == ASK_ASKED) return;
+    if (now_ms - l->look_ms < pace(l, now_ms) && !decides(l, now_ms)) return;
     snprintf(user, sizeof user, "%u", (unsigned)geteuid());
     l->look_ms = now_ms;
     if (ask_start(&l->look, argv, env, now_ms, ASK_MS, &l->unknown)) l->knows_nothing = 1;
