@@ -83,7 +83,9 @@ static const char *model_name(const struct msg_stage *s)
     return slash && slash[1] ? slash + 1 : s->base_path;
 }
 
-/* The texts that other programs read, and ours. */
+/* The texts that other programs read, and ours. A whole hash of a commit is the right to fetch it, and it names photos: a picture
+ * that is given away says enough of it to be looked up by whoever may see the lineage, and no more. */
+enum { COMMIT_DIGITS = 16 };
 static enum code encode_picture(const struct drawing *d, int i, const uint8_t *rgb,
                                 struct bytes *png, struct err *e)
 {
@@ -110,7 +112,7 @@ static enum code encode_picture(const struct drawing *d, int i, const uint8_t *r
                               .n_tokens = d->lineage.n};
     struct text parameters = {0}, json = {0};
     for (int k = 0; k < d->lineage.n; k++) token[k] = d->lineage.token[k];
-    if (!hash_is_zero(d->lineage.head)) hash_text(d->lineage.head, commit);
+    if (!hash_is_zero(d->lineage.head)) hash_text(d->lineage.head, commit)[COMMIT_DIGITS] = '\0';
     picture_text_parameters(&f, &parameters);
     enum code rc = picture_text_json(&f, &json, e);
     if (!rc && (!text_ok(&parameters) || !text_ok(&json)))

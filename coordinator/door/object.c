@@ -229,7 +229,8 @@ static enum code put(struct door_objects *o, struct hash key, const struct msg_o
     if (m->size > o->settings.most_bytes || m->offset > m->size || m->data.n > m->size - m->offset)
         return err_set(e, ERR_INPUT, "an object has at most %llu bytes, and its parts lie in it",
                        (unsigned long long)o->settings.most_bytes);
-    if (!c && objects_has(o->store, m->hash)) {
+    /* A user who only has the hash, or the same file, does not learn that somebody else has sent it: he sends all of it. */
+    if (!c && o->settings.for_workers && objects_has(o->store, m->hash)) {
         *have = m->size;
         rc = objects_keep(o->store, m->hash, e);
         return rc ? hide(rc, e) : OK;

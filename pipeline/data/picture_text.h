@@ -23,7 +23,7 @@ struct picture_facts {
     uint32_t index;                            /* with the seed it names the picture's noise */
     int w, h;
     const char *model;                         /* name of the base model for people */
-    const char *base, *commit;                 /* hashes in hex; commit "": the base itself */
+    const char *base, *commit;                 /* hashes in hex, the commit's its first digits; commit "": the base itself */
     const char *lineage;
     const char *const *token;                  /* [n_tokens] that the lineage had */
     int n_tokens;

@@ -128,6 +128,17 @@ static void spoiled(void)
                                    .object_put = {hash, 4, 0, {(const uint8_t *)"hers", 4}}});
     ok(r.kind == MSG_object_got && r.object_got.have == 4, "and ends well");
     ok(objects_has(home, hash), "with an object");
+    r = call(bob, (struct message){.kind = MSG_object_put, .object_put = {hash, 4, 0, {NULL, 0}}});
+    ok(r.kind == MSG_object_got && r.object_got.have == 2,
+       "that it is there now is not told to bob, who has sent two bytes");
+    struct hash new = hash_bytes("new", 3);
+    is_code(objects_put(home, "new", 3, NULL, &e), OK, &e, "nor of another one");
+    r = call(bob, (struct message){.kind = MSG_object_put, .object_put = {new, 3, 0, {NULL, 0}}});
+    ok(r.kind == MSG_object_got && r.object_got.have == 0, "that he has not begun");
+    r = call(bob, (struct message){.kind = MSG_object_put,
+                                   .object_put = {new, 3, 0, {(const uint8_t *)"new", 3}}});
+    ok(r.kind == MSG_object_got && r.object_got.have == 3 && objects_has(home, new),
+       "when he has sent all of it, it is there as it was");
     link_close(ann);
     link_close(bob);
 }
