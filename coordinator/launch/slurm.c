@@ -75,11 +75,12 @@ static enum code write_script(struct launcher *l, struct err *e)
     return rc;
 }
 
-/* While we stop: it may still be there, as far as a look since then says. */
+/* While we stop: it may still be there, or come back, as far as a look since then says. */
 static int is_there(const struct launcher *l, const struct slurm_group *g)
 {
     int fresh = g->looked_ms > l->stop_ms && g->looked_ms;
-    return !fresh || g->in_flight || (g->state != SQUEUE_ENDING && g->state != SQUEUE_ABSENT);
+    if (!fresh || g->in_flight) return 1;
+    return g->state == SQUEUE_ENDING ? !g->cancels : g->state != SQUEUE_ABSENT;
 }
 
 static void slurm_close(struct launcher *l)
@@ -237,7 +238,7 @@ static void slurm_stop(struct launcher *l, int64_t now_ms)
 
 static int slurm_running(const struct launcher *l)
 {
-    int n = 0;
+    int n = l->cancel.state == ASK_ASKED; /* its answer is the end of it */
 
     for (size_t i = 0; i < l->n; i++) n += is_there(l, l->groups[i]);
     return n;

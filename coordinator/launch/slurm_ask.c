@@ -189,13 +189,20 @@ void slurm_begin(struct launcher *l, int64_t now_ms)
 
 /* ---- scancel ---- */
 
+/* One that ends may be on its way back: Slurm calls a job that it will start again COMPLETING, too, and scancel keeps it from
+ * that. While we stop it is asked once, for nobody will be there to see it come back. */
+static int is_due(const struct launcher *l, const struct slurm_group *g, int64_t now_ms)
+{
+    if (g->state == SQUEUE_ENDING) return l->stop_ms && !g->cancels;
+    return now_ms >= g->cancel_ms && !(g->looked_ms && g->state == SQUEUE_ABSENT);
+}
+
 static const char *to_cancel(struct launcher *l, int64_t now_ms)
 {
     for (size_t i = 0; i < l->n; i++) {
         struct slurm_group *g = l->groups[i];
         int at_work = g->leased && !slurm_group_silent(g, now_ms) && !l->stop_ms;
-        if (g->intent.state != INTENT_GIVEN_UP || g->in_flight || now_ms < g->cancel_ms ||
-            at_work || g->state == SQUEUE_ENDING || (g->looked_ms && g->state == SQUEUE_ABSENT))
+        if (g->intent.state != INTENT_GIVEN_UP || g->in_flight || at_work || !is_due(l, g, now_ms))
             continue;
         g->cancel_ms = now_ms + CANCEL_AGAIN_MS;
         g->cancels++;

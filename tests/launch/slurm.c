@@ -545,6 +545,28 @@ static void test_rate(void)
     is_int(calls("sbatch --parsable --job-name=engram-"), 4, "and sbatch by name");
 }
 
+/* Slurm lists a job that it will start again as COMPLETING first. */
+static void test_stop_comes_back(void)
+{
+    char name[64];
+
+    begin(0, 1);
+    backlog(1, 0);
+    pass(3000);
+    snprintf(name, sizeof name, "%s", newest());
+    list(name, "1001|RUNNING|None");
+    hello(name, "a");
+    pass(3000);
+    mode("scancel", "deaf"); /* the list stays as it is */
+    table->stop(l, now);
+    list(name, "1001|COMPLETING|None");
+    want.n_seen = 0;
+    ok(table->running(l) > 0, "what is ending when the coordinator stops may come back");
+    pass(6000);
+    is_int(calls("scancel"), 1, "so it is cancelled, once");
+    is_int(table->running(l), 0, "and is no longer waited for");
+}
+
 int main(void)
 {
     prepare();
@@ -557,6 +579,7 @@ int main(void)
     test_corpse();
     test_restart();
     test_stop();
+    test_stop_comes_back();
     test_rate();
     char text[300];
     if (l) table->close(l);
