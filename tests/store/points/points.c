@@ -119,11 +119,24 @@ static int work(const char *where, const char *ack_path)
 
 /* ---- verdicts ---- */
 
-static long complaints;
+/* Of one way: the first ones are told, of the others the points. */
+static struct {
+    long n;
+    char points[1000];
+} complaints;
 
 static void complain(const char *way, long point, const char *line)
 {
-    if (++complaints <= 20) note("%s at point %ld: %s", way, point, line);
+    size_t used = strlen(complaints.points);
+
+    if (++complaints.n <= 20) note("%s at point %ld: %s", way, point, line);
+    else snprintf(complaints.points + used, sizeof complaints.points - used, " %ld", point);
+}
+
+static void end_of_way(void)
+{
+    if (complaints.n > 20) note("and %ld more, at points%s", complaints.n - 20, complaints.points);
+    memset(&complaints, 0, sizeof complaints);
 }
 
 static int judged(const char *way, long point, const char *where, const char *said, size_t n)
@@ -221,6 +234,7 @@ static void each_point(const struct way *w, const char *letters, long points)
         next += step;
         if (next <= p) next = p + 1;
     }
+    end_of_way();
     ok(tried && well == tried, "%s: %ld of %ld well, of %ld calls", w->sentence, well, tried,
        points);
 }
@@ -248,6 +262,7 @@ static void each_loss(enum disk_loss loss, int times, const char *sentence)
         next += step;
     }
     disk_close(d);
+    end_of_way();
     ok(tried && well == tried, "%s: %ld of %ld well", sentence, well, tried);
 }
 
