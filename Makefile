@@ -172,7 +172,7 @@ rooms_of = $(filter $(ROOMS),$(sort $(if $(filter tests/comm/%,$1),workers) $(fo
 NEED_MPI := $(if $(MPI),,$(foreach f,$(OWN_C),$(if $(filter workers,$(rooms_of))$(findstring tests/comm/,$f),$f)))
 $(foreach f,$(OWN_C),$(eval $(call PROGRAM_RULE,$(B)/$(f:.c=),$(call object,$f $(call support,$f)),$(call rooms_of,$f))))
 $(B)/%.so: %.c $(B)/flags ; $(Q)mkdir -p $(@D) && $(CC) -std=c11 -D_GNU_SOURCE -I. $(WARN) -g -fPIC -shared $< -ldl -o $@
-$(B)/tests/store/points/points: | $(B)/tests/store/interpose/interpose.so
+$(B)/tests/store/points/points $(B)/tests/store/disk: | $(B)/tests/store/interpose/interpose.so
 T ?= tests/
 SCRIPTS := $(sort $(shell find tests -name '*.sh' -perm -u+x ! -path '*/support/*'))
 TESTS_ALL := $(filter $(T:%=%%),$(filter tests/%,$(OWN_C)) $(SCRIPTS))

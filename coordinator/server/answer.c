@@ -64,6 +64,7 @@ static enum code answer_ping(struct server *s, const struct asked *q, const stru
                  .role = (uint64_t)(by->row && by->row->role == ROLE_ADMIN ? ROLE_ADMIN : by->role),
                  .ready = now.ready}};
     out->pong.line = core_stopping(s->core) ? "stopping"
+                     : s->resting           ? proto_line(s->trouble.text)
                      : launcher[0]          ? launcher
                      : !now.groups && (!s->launch_waits || now.ready)
                          ? "no worker group has said hello yet"

@@ -11,7 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 256, RETRY_MS = 1000 };
+enum {
+    BATCH = 256,
+    RETRY_MS = 1000,
+    REST = 4 /* times as long as loading took: at most a fifth of the time goes into it */
+};
 
 /* ---- clock ---- */
 
@@ -48,6 +52,17 @@ static enum code load(struct server *s, struct err *e)
     return rc;
 }
 
+static void rest(struct server *s, int64_t ms)
+{
+    if (!s->resting)
+        log_event(LOG_ERROR,
+                  &(struct log_about){.event = "store_rests", .code = err_name(s->trouble.code)},
+                  "%s: changes are refused until the disk takes them", s->trouble.text);
+    s->resting = 1;
+    s->rest_ms = s->now_ms + ms;
+    s->retry_ms = s->now_ms + (ms > RETRY_MS ? ms : RETRY_MS);
+}
+
 static void name_user(struct server *s)
 {
     const struct passwd *p = getpwuid(geteuid());
@@ -82,8 +97,9 @@ enum code server_open(struct server *s, const char *home, struct err *e)
     s->badges = badges_make(s->settings.seed);
     if (!s->rings || !s->pages || !s->forget || !s->badges)
         return err_set(e, ERR_NOMEM, "out of memory");
-    if ((rc = store_open(&s->store, path, e))) return rc;
-    return load(s, e);
+    if ((rc = store_open(&s->store, path, e)) || (rc = load(s, e))) return rc;
+    if (store_probe(s->store, &s->trouble)) rest(s, 0);
+    return OK;
 }
 
 void server_close(struct server *s)
@@ -101,12 +117,17 @@ void server_close(struct server *s)
 /* Memory and disk may disagree: only the disk counts. */
 static void recover(struct server *s, const struct err *why)
 {
+    int64_t began = read_clock(CLOCK_BOOTTIME), took;
+    enum code rc;
+
     log_event(LOG_ERROR, &(struct log_about){.event = "store_failed", .code = err_name(why->code)},
               "%s: refused and loaded again", why->text);
     s->tally.oldest = 0;
-    s->retry_ms = s->now_ms + RETRY_MS;
-    if (load(s, &s->trouble))
+    s->trouble = *why;
+    if ((rc = load(s, &s->trouble)))
         log_line(LOG_ERROR, "%s: everything is refused until it can be read", s->trouble.text);
+    took = read_clock(CLOCK_BOOTTIME) - began;
+    if (rc || why->code != ERR_NOMEM) rest(s, REST * took);
 }
 
 /* ---- one batch ---- */
@@ -191,12 +212,30 @@ static int sent_away(struct server *s, const struct asked *q)
     return 1;
 }
 
+/* What can be heard while the disk takes nothing. */
+static int keeps_nothing(enum msg_kind kind)
+{
+    return kind == MSG_heartbeat || kind == MSG_worker_hello;
+}
+
+/* Whoever is answered here is not answered again. */
+static int put_off(struct server *s, struct asked *q)
+{
+    struct message idle = {.kind = MSG_idle, .idle.wait_ms = RETRY_MS};
+
+    if (!s->resting || keeps_nothing(q->m.kind)) return 0;
+    if (q->m.kind == MSG_ready) server_answer(s, &q->from, &idle);
+    else server_refuse(s, &q->from, &s->trouble);
+    q->from.socket = NOBODY;
+    return 1;
+}
+
 static void step(struct server *s, struct batch *b, struct asked *q)
 {
     struct core_event ev;
     struct err e;
 
-    if (sent_away(s, q)) return;
+    if (sent_away(s, q) || put_off(s, q)) return;
     if (event_make(s, q, &b->arena, &ev, &e)) server_refuse(s, &q->from, &e);
     else core_step(s->core, &ev, s->now_ms, &b->actions);
 }
@@ -249,7 +288,7 @@ static enum code write_down(struct server *s, const struct core_actions *a, stru
     double begin = clock_s();
     enum code rc = store_apply(s->store, a, e);
 
-    if (a->n_puts) tally_wrote(&s->tally, clock_s() - begin, rc, e);
+    if (a->n_puts) tally_wrote(&s->tally, clock_s() - begin);
     return rc;
 }
 
@@ -294,19 +333,38 @@ static void batch_fini(struct batch *b)
 
 static int wait_for(struct server *s, int timeout_ms)
 {
-    int64_t next = s->core ? core_next_ms(s->core) : s->retry_ms;
+    int64_t next = s->resting ? s->retry_ms : core_next_ms(s->core);
     int64_t left = next - server_now(s);
     if (s->core && (pages_wait(s->pages) || forget_waits(s->forget))) return 0;
     return left < 0 ? 0 : left < timeout_ms ? (int)left + 1 : timeout_ms;
 }
 
-static void try_again(struct server *s)
+/* Does somebody ask for what must be kept? */
+static int is_wanted(const struct batch *b)
 {
-    if (s->core || s->now_ms < s->retry_ms) return;
+    for (size_t i = 0; i < b->n; i++) {
+        enum msg_kind kind = b->v[i].m.kind;
+        if (!answer_knows(kind) && !keeps_nothing(kind) && kind != MSG_ready) return 1;
+    }
+    return 0;
+}
+
+static void try_again(struct server *s, const struct batch *b)
+{
+    struct err e = {0};
+    enum code rc;
+
+    if (!s->resting || s->now_ms < (is_wanted(b) ? s->rest_ms : s->retry_ms)) return;
     s->retry_ms = s->now_ms + RETRY_MS;
-    if (load(s, &s->trouble) == OK)
+    rc = store_probe(s->store, &e);
+    if (!s->core && load(s, &s->trouble) == OK)
         log_event(LOG_INFO, &(struct log_about){.event = "store_back"},
                   "the database can be read again");
+    if (rc && s->core) s->trouble = e;
+    if (rc || !s->core) return;
+    s->resting = 0;
+    log_event(LOG_INFO, &(struct log_about){.event = "store_writes"},
+              "the database can be written again");
 }
 
 void server_turn(struct server *s, int timeout_ms)
@@ -322,11 +380,11 @@ void server_turn(struct server *s, int timeout_ms)
     for (int i = 0; b.v && i < SOCKETS; i++)
         if (ready[i]) receive(s, i, &b);
     tally_batch(&s->tally, b.n);
-    try_again(s);
+    try_again(s, &b);
     for (size_t i = 0; s->core && i < b.n; i++)
         if (!answer_knows(b.v[i].m.kind)) step(s, &b, &b.v[i]);
     if (s->core) {
-        core_step(s->core, &tick, s->now_ms, &b.actions);
+        if (!s->resting) core_step(s->core, &tick, s->now_ms, &b.actions);
         carry_out(s, &b);
     }
     for (size_t i = 0; i < b.n; i++) {
@@ -347,7 +405,7 @@ static void own_event(struct server *s, struct core_event *ev)
 {
     struct batch b = {0};
 
-    if (s->core) {
+    if (s->core && !s->resting) {
         core_step(s->core, ev, server_now(s), &b.actions);
         carry_out(s, &b);
     }

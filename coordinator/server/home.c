@@ -86,7 +86,9 @@ enum code home_write_pid(const struct home *h, struct err *e)
     int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
     enum code rc = home_path(h, "run/coordinator.pid", path, sizeof path, e);
 
-    return rc ? rc : file_write(path, text, (size_t)n, e);
+    if (rc || !(rc = file_write(path, text, (size_t)n, e))) return rc;
+    unlink(path); /* of one that was killed */
+    return rc;
 }
 
 void home_close(struct home *h)

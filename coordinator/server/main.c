@@ -322,7 +322,8 @@ static enum code run(const struct options *o, struct home *h, int *ready, struct
     launch.endpoint = link_server_endpoint(s.link[WORKERS]);
     if (!o->no_workers && (rc = groups_open(&g, &o->slurm, &launch, e))) goto close_launcher;
     groups_join(&g, &s);
-    if ((rc = open_web(&s.web, o->web, h, e)) || (rc = home_write_pid(h, e))) goto close_launcher;
+    if ((rc = open_web(&s.web, o->web, h, e))) goto close_launcher;
+    if (home_write_pid(h, e)) log_line(LOG_WARN, "%s: nobody finds this process by it", e->text);
     handle_signals();
     log_event(LOG_INFO, &(struct log_about){.event = "started"},
               "engram-coordinator " ENGRAM_VERSION " serves %s, pid %d", h->path, (int)getpid());

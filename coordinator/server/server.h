@@ -5,7 +5,9 @@
  * Nothing is answered before it is durable; reading questions are answered last, so that they see what is durable. When the
  * transaction fails nobody of the batch is told anything but `refused`, the core is thrown away and loaded again from the
  * disk (SQLite's pager has an ERROR state for the same reason: memory and disk may disagree). While even that fails
- * everything is refused, and loading is tried again each second.
+ * everything is refused, and loading is tried again each second. Loading costs seconds where a million jobs wait, so a disk that took
+ * nothing is left alone for a while: what would change something is refused before the core hears of it, what is read is
+ * answered, heartbeats are heard, and groups that ask for work are told to ask later.
  *
  * No turn walks over all jobs: what is counted is counted in the core, and a page that must look at many rows goes on in the
  * next turn (pages.c).
@@ -46,7 +48,6 @@ struct tally {
     double started_s;
     int64_t looked_ms;
     uint64_t oldest;                  /* no job before this one waits for its first stage */
-    struct err unwritten;             /* why the last write failed; code OK: it did not */
 };
 
 struct server {
@@ -61,7 +62,9 @@ struct server {
     struct forget *forget;
     char user[PROTO_NAME + 1];        /* who runs this: ipc sockets are theirs alone */
     int64_t now_ms, wall_ms, mono_ms, retry_ms;
-    struct err trouble;               /* why the core is not there */
+    int resting;                      /* the disk takes nothing: tried again at retry_ms, and for whoever asks after rest_ms */
+    int64_t rest_ms;
+    struct err trouble;               /* why the core is not there, or why it rests */
     struct tally tally;
     struct web *web;                  /* borrowed; NULL: no pages */
     /* Optional, of the launcher: a line for `ping`; may the group that says hello (name) or asks for a stage (NULL) work? */
@@ -147,7 +150,7 @@ void news_say(const struct server *s, const struct core_tell *t);
 
 void tally_begin(struct tally *t, double now_s);
 void tally_batch(struct tally *t, size_t n_messages);
-void tally_wrote(struct tally *t, double seconds, enum code rc, const struct err *why);
+void tally_wrote(struct tally *t, double seconds);
 void tally_refused(struct tally *t, uint64_t code);
 void tally_news(struct tally *t, const struct core_tell *tell);
 void tally_turn(struct server *s);                        /* shows it all, once a second */

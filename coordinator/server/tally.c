@@ -2,8 +2,6 @@
  * look costs O(users), two stat(2) and a statvfs. */
 #include "coordinator/server/server.h"
 
-#include "base/log.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -42,11 +40,9 @@ void tally_batch(struct tally *t, size_t n)
     if (n) web_observe(&t->counts.batch, (double)n);
 }
 
-void tally_wrote(struct tally *t, double seconds, enum code rc, const struct err *why)
+void tally_wrote(struct tally *t, double seconds)
 {
     web_observe(&t->counts.transaction, seconds);
-    if (rc) t->unwritten = *why;
-    else t->unwritten.code = OK;
 }
 
 void tally_news(struct tally *t, const struct core_tell *tell)
@@ -127,17 +123,6 @@ static void look_at_disk(const struct server *s, struct web_snapshot *w)
     if (!statvfs(s->home, &v)) w->disk_free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
 }
 
-/* After a write that failed the disk is tried each second, whether somebody asks for something or not. */
-static void try_to_write(struct server *s)
-{
-    struct err e;
-
-    if (!s->tally.unwritten.code || store_probe(s->store, &e)) return;
-    s->tally.unwritten.code = OK;
-    log_event(LOG_INFO, &(struct log_about){.event = "store_writes"},
-              "the database can be written again");
-}
-
 void tally_turn(struct server *s)
 {
     struct tally *t = &s->tally;
@@ -146,12 +131,8 @@ void tally_turn(struct server *s)
 
     if (!s->web || w.turned_ms - t->looked_ms < LOOK_MS) return;
     t->looked_ms = w.turned_ms;
-    try_to_write(s);
     look_at_disk(s, &w);
     if (s->core) look_at_core(s, &w);
-    snprintf(w.trouble, sizeof w.trouble, "%s",
-             !s->core            ? s->trouble.text
-             : t->unwritten.code ? t->unwritten.text
-                                 : "");
+    snprintf(w.trouble, sizeof w.trouble, "%s", s->resting ? s->trouble.text : "");
     web_publish(s->web, &w);
 }

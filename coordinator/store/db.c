@@ -140,25 +140,61 @@ enum code db_check(struct store *s, struct err *e)
     return rc;
 }
 
-/* What a process that was killed left in the log may be in memory only: it is written anew before anything is built on it. */
+int db_may_pass(enum code c)
+{
+    return c == ERR_IO || c == ERR_FULL;
+}
+
+/* What a process that was killed left in the log may be in memory only: it is written anew before anything is built on it. While
+ * that fails it is good enough to be read. */
 static enum code renew(struct store *s, struct err *e)
 {
     enum code rc = vfs_renew_log(s->path, e);
 
-    if (!rc) s->suspect = 0;
-    return s->suspect ? OK : rc; /* cut to what is certain: good enough to be read */
+    s->suspect = db_may_pass(rc);
+    return s->suspect ? OK : rc;
+}
+
+static enum code open_file(struct store *s, struct err *e)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
+
+    if (sqlite3_open_v2(s->path, &s->db, flags, VFS_NAME)) return db_error(s, e, "open");
+    sqlite3_extended_result_codes(s->db, 1);
+    sqlite3_busy_timeout(s->db, 5000);
+    if (s->suspect) vfs_distrust(s->db);
+    return OK;
+}
+
+/* Is there room for the file through which SQLite shares its index of the log? */
+static int has_no_room(struct store *s)
+{
+    int rc = sqlite3_exec(s->db, "PRAGMA schema_version", NULL, NULL, NULL);
+    return rc == SQLITE_IOERR_SHMSIZE || rc == SQLITE_IOERR_SHMOPEN || rc == SQLITE_FULL;
+}
+
+/* On a full disk the index is made in our own memory. */
+static enum code open_alone(struct store *s, struct err *e)
+{
+    enum code rc;
+
+    sqlite3_close(s->db);
+    s->db = NULL;
+    s->alone = 1;
+    if ((rc = open_file(s, e))) return rc;
+    vfs_distrust(s->db);
+    return db_run(s, "PRAGMA locking_mode = EXCLUSIVE", "settings", e);
 }
 
 enum code db_connect(struct store *s, struct err *e)
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
     enum code rc;
 
-    if ((rc = refuse_network(s->path, e)) || (rc = vfs_register(e)) || (rc = renew(s, e)))
+    s->alone = 0;
+    if ((rc = refuse_network(s->path, e)) || (rc = vfs_register(e)) || (rc = renew(s, e)) ||
+        (rc = open_file(s, e)))
         return rc;
-    if (sqlite3_open_v2(s->path, &s->db, flags, VFS_NAME)) return db_error(s, e, "open");
-    sqlite3_extended_result_codes(s->db, 1);
-    sqlite3_busy_timeout(s->db, 5000);
+    if (has_no_room(s) && (rc = open_alone(s, e))) return rc;
     if ((rc = functions_add(s, e))) return rc;
     return db_run(s,
                   "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
@@ -189,7 +225,8 @@ void db_close(struct store *s)
         sqlite3_finalize(s->statement[i]);
         s->statement[i] = NULL;
     }
-    if (s->db && s->suspect) sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (s->db && (s->suspect || s->alone))
+        sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_close(s->db);
     s->db = NULL;
 }

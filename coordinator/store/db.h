@@ -27,14 +27,19 @@ struct store {
     uint64_t batch;                   /* the newest that is durable */
     int wal_pages, tidy_pages;        /* in the log; when store_tidy moves them */
     int suspect;                      /* a sync failed: nothing is promised until the log was written anew (vfs.h) */
+    int unsure;                       /* and it may hold a batch that was never acknowledged: that is not promised either */
+    int alone;                        /* no room for the memory that is shared with others: for reading, and nobody else may */
 };
 
 /* The one translator of SQLite's errors. Returns the code; never OK. Notes when the store has become suspect. */
 enum code db_error(struct store *s, struct err *e, const char *what);
 
 /* Opens and sets the pragmas; then, when the schema is right (migrate.h), prepares. On error the caller closes. db_close
- * leaves the log as it is when the store is suspect; it may be opened again. */
+ * leaves the log as it is when the store is suspect; it may be opened again. OK, and suspect or alone: the disk refuses syncs, or is
+ * full; it can be read, not written. */
 enum code db_connect(struct store *s, struct err *e);
+/* Did a disk say no that may say yes later? Then what is there can still be read. */
+int db_may_pass(enum code c);
 enum code db_prepare(struct store *s, struct err *e);
 void db_close(struct store *s);
 
@@ -47,8 +52,10 @@ enum code db_check(struct store *s, struct err *e);
 enum code db_run(struct store *s, const char *sql, const char *what, struct err *e);
 enum code db_int(struct store *s, const char *sql, int64_t *out, struct err *e);
 
-/* Opens a store again that is suspect or could not be opened. OK, and still suspect: it can be read, not written. */
+/* Opens a store again that is suspect, alone or could not be opened. OK, and still so: it can be read, not written. */
 enum code store_ready(struct store *s, struct err *e);
+/* OK: it can be written, as far as is known. */
+enum code store_may_write(const struct store *s, struct err *e);
 
 /* One use of a statement: bind in order, then run or read rows, then end. Sticky. */
 struct query {

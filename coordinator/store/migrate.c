@@ -286,6 +286,7 @@ enum code migrate_open(struct store *s, const struct ladder *l, struct err *e)
     enum code rc = read_version(s, &version, e);
 
     if (rc) return rc;
+    if (version < l->newest && (rc = store_may_write(s, e))) return rc;
     if (version == 0) return make_newest(s, l, e);
     if (version > l->newest) return refuse_newer(s, l, version, e);
     if (version < l->oldest)

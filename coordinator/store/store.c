@@ -48,6 +48,7 @@ static enum code check_mark(struct store *s, struct err *e)
     s->batch = query_row(&q) ? query_get_u64(&q) : 0;
     if ((rc = query_end(&q)) || (rc = mark_open(&s->mark, s->path, e))) return rc;
     said = mark_read(&s->mark);
+    s->unsure = s->suspect && said < s->batch;
     if (said <= s->batch) return OK;
     /* The log stays as it is, for whoever can read more of it. */
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -63,7 +64,10 @@ static enum code begin(struct store *s, struct err *e)
     enum code rc = db_prepare(s, e);
 
     if (!rc) rc = check_mark(s, e);
-    return rc ? rc : file_sync_name(s->path, e);
+    if (rc || !(rc = file_sync_name(s->path, e)) || !db_may_pass(rc)) return rc;
+    s->suspect = 1;
+    vfs_distrust(s->db);
+    return OK;
 }
 
 static void end(struct store *s)
@@ -97,14 +101,14 @@ static enum code open_again(struct store *s, struct err *e)
     enum code rc;
 
     end(s);
-    if (was_open && (rc = vfs_cut_log(s->path, v.log_good, e))) return rc;
+    if (was_open && s->suspect && (rc = vfs_cut_log(s->path, v.log_good, e))) return rc;
     if ((rc = db_connect(s, e)) || (rc = begin(s, e))) end(s);
     return rc;
 }
 
 enum code store_ready(struct store *s, struct err *e)
 {
-    return s->db && !s->suspect ? OK : open_again(s, e);
+    return s->db && !s->suspect && !s->alone ? OK : open_again(s, e);
 }
 
 enum code store_downgrade(const char *path, int version, struct err *e)
@@ -114,7 +118,7 @@ enum code store_downgrade(const char *path, int version, struct err *e)
 
     if (!file_exists(path)) return err_set(e, ERR_NOT_FOUND, "%s is not there", path);
     if ((rc = connect(&s, path, e))) return rc;
-    rc = migrate_down(s, migrate_ladder(), version, e);
+    if (!(rc = store_may_write(s, e))) rc = migrate_down(s, migrate_ladder(), version, e);
     store_close(s);
     return rc;
 }
@@ -125,9 +129,10 @@ enum code store_leap(const char *path, struct err *e)
     enum code rc = store_open(&s, path, e);
 
     if (rc) return rc;
-    rc = db_run(s,
-                "UPDATE clock SET epoch = epoch + 1000000, job = job + 10000, seq = seq + 1000000",
-                "raise the counters", e);
+    if (!(rc = store_may_write(s, e)))
+        rc = db_run(
+            s, "UPDATE clock SET epoch = epoch + 1000000, job = job + 10000, seq = seq + 1000000",
+            "raise the counters", e);
     store_close(s);
     return rc;
 }
@@ -142,9 +147,14 @@ void store_close(struct store *s)
 }
 
 /* While a sync has failed and could not be made good nothing is promised; reading goes on. */
-static enum code may_write(struct store *s, struct err *e)
+enum code store_may_write(const struct store *s, struct err *e)
 {
-    if (s->db && !s->suspect) return OK;
+    if (s->db && !s->suspect && !s->alone) return OK;
+    if (s->db && !s->suspect)
+        return err_set(e, ERR_FULL,
+                       "%s: the disk is full: it can be read, and nothing is kept until there is "
+                       "room again",
+                       s->path);
     return err_set(e, ERR_IO,
                    "%s: the disk refused a sync: nothing is kept until it takes one again",
                    s->path);
@@ -156,7 +166,7 @@ enum code store_probe(struct store *s, struct err *e)
     char sql[64];
     enum code rc = store_ready(s, e);
 
-    if (!rc) rc = may_write(s, e);
+    if (!rc) rc = store_may_write(s, e);
     if (!rc) rc = db_int(s, "PRAGMA user_version", &version, e);
     if (rc) return rc;
     snprintf(sql, sizeof sql, "PRAGMA user_version = %d", (int)version);
@@ -165,7 +175,7 @@ enum code store_probe(struct store *s, struct err *e)
 
 void store_tidy(struct store *s)
 {
-    if (!s->db || s->wal_pages < s->tidy_pages) return;
+    if (s->wal_pages < s->tidy_pages || store_may_write(s, NULL)) return;
     /* May fail (disk full): the log is as durable as the database, and the next time tries again. */
     sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     s->wal_pages = 0;
@@ -192,8 +202,8 @@ enum code store_apply(struct store *s, const struct core_actions *a, struct err 
     struct arena arena = {0};
     enum code rc;
 
-    if (a->n_puts == 0) return OK;
-    if ((rc = may_write(s, e)) || (rc = run(s, SQL_BEGIN, e))) return rc;
+    if (a->n_puts == 0 && !(s->unsure && a->n_tells)) return OK;
+    if ((rc = store_may_write(s, e)) || (rc = run(s, SQL_BEGIN, e))) return rc;
     for (size_t i = 0; i < a->n_puts && !rc; i++) rc = put_one(s, &a->puts[i], &arena, e);
     if (!rc) rc = intern_flush(s, e);
     if (!rc) rc = set_batch(s, s->batch + 1, e);

@@ -21,7 +21,9 @@
 struct store;
 
 /* Makes the database where there is none. One of an older schema version is copied, checked, to "<path>.version-<v>" and
- * brought to this program's; a newer one is refused (ERR_ENVIRONMENT) with a line that says who wrote it. */
+ * brought to this program's; a newer one is refused (ERR_ENVIRONMENT) with a line that says who wrote it. OK on a disk that is full or
+ * refuses syncs: what is there can be read, store_probe says when it can be written; until then nothing may be answered that
+ * rests on what a batch would keep. */
 enum code store_open(struct store **s, const char *path, struct err *e);
 void store_close(struct store *s);                       /* NULL is fine */
 
@@ -36,10 +38,11 @@ enum code store_leap(const char *path, struct err *e);
 /* Fills an empty core and restarts it (core_restart). */
 enum code store_load(struct store *s, struct core *c, int64_t now_ms, struct err *e);
 /* After an error of the disk everything is refused until store_load was called. After a failed sync that opens the file anew, without
- * what was not acknowledged; while the disk goes on refusing syncs the store can be read, and this says ERR_IO. */
+ * what was not acknowledged; while the disk goes on refusing syncs, or has no room, the store can be read, and this says ERR_IO or
+ * ERR_FULL. */
 enum code store_apply(struct store *s, const struct core_actions *a, struct err *e);
 
-/* Can anything be written? Writes a number that is there already. One fsync. */
+/* Can anything be written? Opens anew what could only be read, and writes a number that is there already. One fsync. */
 enum code store_probe(struct store *s, struct err *e);
 
 /* Moves the write-ahead log into the database when it has grown by 4 MB; call between batches. */

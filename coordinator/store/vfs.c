@@ -343,6 +343,7 @@ static int on_open(sqlite3_vfs *v, sqlite3_filename name, sqlite3_file *file, in
     f->real = (sqlite3_file *)(f + 1);
     f->name = name;
     f->db = is_log ? ours(sqlite3_database_file_object(name)) : f;
+    f->state.log_good = INT64_MAX;
     f->pinned = f->state.has_sums = !is_log && sqlite3_uri_boolean(name, "sums", 0);
     if ((rc = below(v)->xOpen(below(v), name, f->real, flags, out))) return rc;
     if (is_log && f->real->pMethods->xFileSize(f->real, &size) == SQLITE_OK)
@@ -413,6 +414,12 @@ struct vfs_state vfs_look(sqlite3 *db)
 {
     struct file *f = main_file(db);
     return f ? f->state : (struct vfs_state){0};
+}
+
+void vfs_distrust(sqlite3 *db)
+{
+    struct file *f = main_file(db);
+    if (f) f->state.suspect = 1;
 }
 
 /* ---- the log of a database that nobody has open ---- */

@@ -41,11 +41,13 @@ char *vfs_name_with_sums(const char *path);
 struct vfs_state {
     int has_sums;                         /* they are written and compared */
     int suspect;                          /* a sync failed: this connection writes nothing more */
-    int64_t log_good;                     /* bytes of the log that are on the disk for certain */
+    int64_t log_good;                     /* bytes of the log that are on the disk for certain; INT64_MAX: it was not read yet */
     uint32_t bad_page;                    /* the last page whose sum did not fit; 0: none */
     int bad_log;                          /* it stood in the log */
 };
 struct vfs_state vfs_look(sqlite3 *db);
+/* From now on this connection writes nothing, as if a sync of it had failed. */
+void vfs_distrust(sqlite3 *db);
 
 /* For whoever reads the file without SQLite: does the sum of this page fit? page: VFS_PAGE bytes; number: from 1. */
 int vfs_page_fits(const uint8_t *page, uint32_t number);

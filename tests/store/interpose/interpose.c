@@ -17,7 +17,7 @@ enum { FDS = 1024, NOTHING = 0, FILE_FD, FOLDER_FD, ACK_FD };
 enum what { NEVER, BEFORE, AFTER, TORN, SHORT, EIO_, ENOSPC_, DROP };
 
 static struct {
-    char under[PATH_MAX], acks[PATH_MAX];
+    char under[PATH_MAX], acks[PATH_MAX], gate[PATH_MAX];
     size_t n_under;
     long point, at, n; /* calls so far; the one to break, how many */
     enum what what;
@@ -84,6 +84,7 @@ __attribute__((constructor)) static void begin(void)
     copy_env(in.under, sizeof in.under, "INTERPOSE_UNDER");
     copy_env(in.acks, sizeof in.acks, "INTERPOSE_ACKS");
     copy_env(in.only, sizeof in.only, "INTERPOSE_ONLY");
+    copy_env(in.gate, sizeof in.gate, "INTERPOSE_WHILE");
     in.n_under = strlen(in.under);
     in.at = at ? atol(at) : 0;
     in.n = n ? atol(n) : 1;
@@ -120,6 +121,7 @@ static enum what next(enum trace_kind kind)
     int hits = in.at && here >= in.at && here < in.at + (in.what >= EIO_ ? in.n : 1);
 
     if (!hits || in.what == NEVER) return NEVER;
+    if (in.gate[0] && access(in.gate, F_OK)) return NEVER;
     if (in.what >= EIO_ && in.only[0] && !strchr(in.only, TRACE_LETTERS[kind])) return NEVER;
     if (in.what == BEFORE) die();
     return in.what;

@@ -12,6 +12,7 @@
  *
  * INTERPOSE_FOR=n   eio, enospc: at n points in a row (default 1); a sync is a point like any other
  * INTERPOSE_ONLY=c  eio, enospc: only calls whose letter (TRACE_LETTERS) stands in c; others go through, and are counted
+ * INTERPOSE_WHILE   a file outside the folder: only as long as it is there
  * INTERPOSE_TRACE   a file that gets a record of each call, with its bytes
  * INTERPOSE_ACKS    a file; what is written to it is a word of the program to the world, and stands in the trace, too
  *
