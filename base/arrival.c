@@ -187,18 +187,23 @@ static int is_arrival(const char *name)
     return strlen(name) == HASH_TEXT - 1 && strspn(name, "0123456789abcdef") == HASH_TEXT - 1;
 }
 
-static void remove_old(const char *path)
+/* Under its lock: who opens it now is told to come again. */
+static void look_at_old(const char *path, int64_t older_s, int remove, struct arrivals *found)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
     if (fd < 0) return;
-    if (!flock(fd, LOCK_EX | LOCK_NB) && !fstat(fd, &st) && time(NULL) - st.st_mtime > OLD_S)
-        unlink(path);
+    if (!flock(fd, LOCK_EX | LOCK_NB) && !fstat(fd, &st) && S_ISREG(st.st_mode) &&
+        time(NULL) - st.st_mtime > older_s && (!remove || !unlink(path))) {
+        found->n++;
+        found->bytes += (uint64_t)st.st_size;
+    }
     close(fd);
 }
 
-enum code arrival_sweep(const char *folder, struct err *e)
+enum code arrival_old(const char *folder, int64_t older_s, int remove, struct arrivals *found,
+                      struct err *e)
 {
     char path[PATH_MAX];
     DIR *d = opendir(folder);
@@ -207,9 +212,14 @@ enum code arrival_sweep(const char *folder, struct err *e)
     for (struct dirent *f; (f = readdir(d));)
         if (is_arrival(f->d_name) &&
             snprintf(path, sizeof path, "%s/%s", folder, f->d_name) < (int)sizeof path)
-            remove_old(path);
+            look_at_old(path, older_s, remove, found);
     closedir(d);
     return OK;
+}
+
+enum code arrival_sweep(const char *folder, struct err *e)
+{
+    return arrival_old(folder, OLD_S, 1, &(struct arrivals){0}, e);
 }
 
 void arrival_count(const char *folder, size_t *n, uint64_t *bytes)

@@ -10,11 +10,13 @@
  * Nothing here writes to the database of a home that lives; two of these tools do not run at once
  * on one home (flock on objects/).
  *
- * Files: main.c (options, downgrade), say.c, fsck.c, gc.c, backup.c, restore.c, keep.c (which objects somebody names), folder.c (whole folders).
+ * Files: main.c (options, downgrade), say.c, fsck.c, gc.c, backup.c, restore.c, keep.c (which objects somebody names), folder.c (whole folders), incoming.c
+ * (uploads that were broken off).
  */
 #ifndef COORDINATOR_CARE_CARE_H
 #define COORDINATOR_CARE_CARE_H
 
+#include "base/arrival.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/objects.h"
@@ -59,6 +61,12 @@ void keep_fini(struct keep *k);
 const struct kept *keep_find(const struct keep *k, struct hash h);    /* NULL: nobody names it */
 /* "job 12 (commit)" */
 const char *keep_text(const struct kept *k, char out[64]);
+
+/* ---- incoming.c ---- */
+
+/* Uploads through a door that nobody has gone on with for older_s seconds; they are removed where `remove`. One that is under way is
+ * locked and left alone, whatever its age. */
+enum code incoming_old(const struct care *c, int64_t older_s, int remove, struct arrivals *found, struct err *e);
 
 /* ---- folder.c ---- */
 

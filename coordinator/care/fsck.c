@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+enum { UPLOAD_OLD_S = 24 * 3600 };
+
 struct fsck {
     struct care *care;
     struct objects *objects;
@@ -190,6 +192,24 @@ static enum code look(struct fsck *f, const char *path, const struct inspect_pag
     return rc;
 }
 
+/* No damage, but room that nobody uses. */
+static enum code count_uploads(struct fsck *f, struct err *e)
+{
+    struct arrivals old;
+    char size[32];
+    enum code rc = incoming_old(f->care, UPLOAD_OLD_S, 0, &old, e);
+
+    if (rc) return rc;
+    json_object_set_new(f->care->out, "uploads", json_integer((json_int_t)old.n));
+    json_object_set_new(f->care->out, "upload_bytes", json_integer((json_int_t)old.bytes));
+    if (old.n)
+        care_say(f->care,
+                 "%llu uploads of %s were broken off more than a day ago; engram gc --remove "
+                 "removes them",
+                 (unsigned long long)old.n, care_bytes(old.bytes, size));
+    return OK;
+}
+
 static enum code sum_up(struct fsck *f)
 {
     char size[32];
@@ -220,6 +240,7 @@ enum code care_fsck(struct care *c, struct err *e)
     if (!rc) rc = inspect_pages(path, &pages, e);
     if (!rc && pages.damaged) say_pages(&f, &pages);
     if (!rc) rc = look(&f, path, &pages, e);
+    if (!rc) rc = count_uploads(&f, e);
     if (!rc) rc = sum_up(&f);
     objects_close(f.objects);
     keep_fini(&f.keep);

@@ -1,4 +1,5 @@
-/* gc.c - objects that nobody names any more, checkpoints of jobs that have ended, leftovers of writers that were killed.
+/* gc.c - objects that nobody names any more, checkpoints of jobs that have ended, uploads that were broken off, leftovers of writers that
+ * were killed.
  *
  * Says what and how much; --remove removes. An object that somebody is about to name is younger than --older: writing it, also a
  * second time, makes it new (base/objects.c). What happens between looking and removing:
@@ -34,6 +35,7 @@ struct gc {
     char trash[PATH_MAX];
     int64_t before_s; /* only what was changed before this */
     uint64_t n, bytes, n_back, n_checkpoints, checkpoint_bytes;
+    struct arrivals uploads;
 };
 
 /* ---- who names what, as of now ---- */
@@ -210,9 +212,14 @@ static void say(struct gc *g)
     json_object_set_new(g->care->out, "checkpoints", json_integer((json_int_t)g->n_checkpoints));
     json_object_set_new(g->care->out, "checkpoint_bytes",
                         json_integer((json_int_t)g->checkpoint_bytes));
+    json_object_set_new(g->care->out, "uploads", json_integer((json_int_t)g->uploads.n));
+    json_object_set_new(g->care->out, "upload_bytes", json_integer((json_int_t)g->uploads.bytes));
     care_say(g->care, "%llu objects of %s and %llu checkpoints of %s %s", (unsigned long long)g->n,
              care_bytes(g->bytes, a), (unsigned long long)g->n_checkpoints,
              care_bytes(g->checkpoint_bytes, b), did);
+    if (g->uploads.n)
+        care_say(g->care, "%llu uploads that were broken off, of %s, %s",
+                 (unsigned long long)g->uploads.n, care_bytes(g->uploads.bytes, a), did);
     if (g->n_back)
         care_say(g->care, "%llu objects were named meanwhile and stay",
                  (unsigned long long)g->n_back);
@@ -233,6 +240,7 @@ static enum code run(struct gc *g, struct err *e)
     look_away(g);
     if (!rc) rc = on_damaged(g, e);
     if (!rc && g->care->remove) rc = empty_trash(g, e);
+    if (!rc) rc = incoming_old(g->care, g->care->older_s, g->care->remove, &g->uploads, e);
     return !rc && g->care->remove ? sweep(g, e) : rc;
 }
 

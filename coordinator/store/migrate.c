@@ -235,7 +235,8 @@ static enum code rebuild(struct store *s, const struct ladder *l, int from, int 
 
     if (rc || (rc = file_begin(&f, s->path, e))) return rc;
     new.path = f.temporary; /* lent */
-    if ((rc = fill(s, &new, l, from, to, e))) err_context(e, "%s", s->path);
+    if ((rc = fill(s, &new, l, from, to, e)) && e && strncmp(e->text, s->path, strlen(s->path)))
+        err_context(e, "%s", s->path);
     db_close(&new);
     intern_forget(s->intern);
     if (!rc && !(rc = mark_remove(s->path, e)) && !(rc = keep_old(s, from, e))) {

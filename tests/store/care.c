@@ -364,6 +364,45 @@ static void garbage(void)
     json_decref(c.out);
 }
 
+/* Uploads that were broken off: old ones go, young ones and one that is under way stay. */
+static void broken_uploads(void)
+{
+    static const char *const door[] = {"incoming/users/k1", "incoming/users/k2",
+                                       "incoming/workers/k3"};
+    struct care c = {.older_s = 24 * 3600};
+    struct arrival *coming[4] = {0};
+    char path[4][PATH_MAX], hex[HASH_TEXT];
+
+    make_home("uploads");
+    for (int i = 0; i < 4; i++) { /* 0 and 2 are old, 1 is young, 3 is old and under way */
+        snprintf(path[i], sizeof path[i], "%s", in_home(door[i % 3]));
+        is_code(arrival_open(&coming[i], path[i], office_hash("upload", (uint64_t)i), &e), OK, &e,
+                "an upload begins");
+        is_code(arrival_add(coming[i], "0123456789", 10, &e), OK, &e, "and gets on");
+        strcat(strcat(path[i], "/"), hash_text(office_hash("upload", (uint64_t)i), hex));
+        if (i != 1) age(path[i], 30);
+        if (i != 3) arrival_close(coming[i]);
+    }
+    listen(&c, care_fsck, OK, "fsck finds no damage");
+    is_int(counted(&c, "uploads"), 2, "and counts what was broken off long ago");
+    is_int(counted(&c, "upload_bytes"), 20, "with its bytes");
+    ok(says("broken off"), "it says so");
+    json_decref(c.out);
+    listen(&c, care_gc, OK, "gc looks");
+    is_int(counted(&c, "uploads"), 2, "and counts the same");
+    ok(file_exists(path[0]) && file_exists(path[2]), "which stay");
+    json_decref(c.out);
+    c.remove = 1;
+    listen(&c, care_gc, OK, "with --remove");
+    is_int(counted(&c, "uploads"), 2, "they");
+    ok(!file_exists(path[0]) && !file_exists(path[2]), "are gone");
+    ok(!file_exists(in_home(door[2])), "with a folder that nothing is left in");
+    ok(file_exists(path[1]) && file_exists(path[3]), "the young one and the one under way stay");
+    is_code(arrival_add(coming[3], "0123456789", 10, &e), OK, &e, "which goes on");
+    arrival_close(coming[3]);
+    json_decref(c.out);
+}
+
 /* What a gc that was killed left in the trash. */
 static void trash(void)
 {
@@ -497,6 +536,7 @@ int main(void)
     who_is_hit();
     lost_batches();
     garbage();
+    broken_uploads();
     trash();
     there_and_back(0);
     there_and_back(1);
