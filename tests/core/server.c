@@ -1,5 +1,6 @@
 /* The coordinator as a process, over its real sockets: a user asks, a worker group played by this test works, and in the middle of
  * it all the coordinator is killed and started again. */
+#include "base/file.h"
 #include "tests/core/support/living.h"
 
 /* How large the coordinator's files may become: a full disk that nobody else notices. */
@@ -174,6 +175,32 @@ static void the_rest(void)
        "the log can be read by pages");
 }
 
+/* How often the coordinator had to load everything again. */
+static int loads(void)
+{
+    char path[400];
+    struct bytes b;
+    int n = 0;
+
+    snprintf(path, sizeof path, "%s.log", home);
+    if (file_read(path, 1 << 24, &b, &e)) return -1;
+    for (const char *at = (char *)b.data; (at = strstr(at, "refused and loaded again")); at++) n++;
+    free(b.data);
+    return n;
+}
+
+/* A million jobs take a second each time. Few, not one: what a refused batch had written of the log is room for a while. */
+static void refused_again_and_again(void)
+{
+    int before = loads(), refused = 0, n;
+
+    for (int i = 0; i < 100; i++) refused += ask(learn("<again>", WANT_SCORE)).kind == MSG_refused;
+    n = loads() - before;
+    is_int(refused, 100, "the next hundred are refused, too");
+    ok(before >= 0 && before + n > 0 && n < 20,
+       "and everything is not loaded anew for each, but %d times", n);
+}
+
 static void disk_full(pid_t pid)
 {
     char token[32];
@@ -188,6 +215,7 @@ static void disk_full(pid_t pid)
     }
     ok(r.kind == MSG_refused && (r.refused.code == ERR_FULL || r.refused.code == ERR_IO),
        "a full disk refuses after %d jobs: %s", (int)accepted, r.refused.line);
+    refused_again_and_again();
     r = ask((struct message){.kind = MSG_queue});
     is_int(r.jobs.total, before + accepted,
            "questions are answered; what was accepted is there, nothing else");
