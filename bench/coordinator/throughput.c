@@ -3,7 +3,8 @@
  *     build/plain/bench/coordinator/throughput [FOLDER [SECONDS [MILLION]]]
  *
  * FOLDER: where the home is made, on the disk that is meant (default: the current one); SECONDS per row (default 5);
- * MILLION: how many jobs wait in the last rows (default 1000000). Bars: docs/speed.md.
+ * MILLION: how many jobs wait in the last rows (default 1000000). Bars: docs/speed.md. With a Slurm in the environment
+ * (../shared/slurm-local/up) sbatch is measured, too.
  */
 #include "bench/coordinator/support/ceilings.h"
 #include "bench/coordinator/support/work.h"
@@ -53,6 +54,9 @@ int main(int argc, char **argv)
     printf(
         "disk: %.0f fdatasync/s; bare fan of 64 peers, ipc: %.0f units/s at depth 1, %.0f at 4\n",
         syncs, fan1, fan4);
+    double sbatch = peer_sbatch(seconds);
+    if (sbatch > 0) printf("sbatch, one after the other: %.0f jobs/s\n", sbatch);
+    else printf("sbatch: no Slurm in this environment\n");
     office_start(&o, home);
     backlog_open(&b, &o, 64);
     long n = 50000;

@@ -92,3 +92,18 @@ double ceiling_fan(const char *folder, int peers, int depth, double seconds)
     zmq_ctx_term(context);
     return (double)n / spent;
 }
+
+double peer_sbatch(double seconds)
+{
+    long n = 0;
+
+    if (system("squeue -h >/dev/null 2>&1") != 0) return 0;
+    double began = seconds_now(), spent = 0;
+    while (spent < seconds &&
+           system("sbatch -Q --hold -J engram-bench -o /dev/null --wrap true >/dev/null") == 0) {
+        n++;
+        spent = seconds_now() - began;
+    }
+    if (system("scancel -n engram-bench") != 0) fprintf(stderr, "engram-bench: jobs are left\n");
+    return spent > 0 ? (double)n / spent : 0;
+}

@@ -9,4 +9,8 @@ double ceiling_syncs(const char *folder, double seconds);
  * them back. Two processes, as coordinator and peers are; ipc. */
 double ceiling_fan(const char *folder, int peers, int depth, double seconds);
 
+/* Jobs a second that sbatch hands in, one after the other, to the Slurm of this environment; they are held, and cancelled. 0: there is
+ * none. */
+double peer_sbatch(double seconds);
+
 #endif
