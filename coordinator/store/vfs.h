@@ -55,7 +55,7 @@ int vfs_page_fits(const uint8_t *page, uint32_t number);
 /* Writes the log of the database at path over itself, the same bytes, and syncs. What a process that died may have
  * left in memory only is on the disk then. Nobody may be writing. OK where there is no log. Costs the log's size. */
 enum code vfs_renew_log(const char *path, struct err *e);
-/* Cuts the log of a database that nobody has open. */
+/* Cuts the log of a database that nobody writes; who has it open has not seen what is cut off. */
 enum code vfs_cut_log(const char *path, int64_t bytes, struct err *e);
 
 #endif

@@ -230,7 +230,7 @@ static void live_on_such_a_disk(char **argv)
     setenv("INTERPOSE_UNDER", home, 1);
     setenv("INTERPOSE_WHILE", gate, 1);
     setenv("INTERPOSE_DO", "eio", 1);
-    setenv("INTERPOSE_ONLY", "sfa", 1);
+    setenv("INTERPOSE_ONLY", "sfat", 1); /* nor does it take a cut */
     setenv("INTERPOSE_POINT", "1", 1);
     setenv("INTERPOSE_FOR", "1000000000", 1);
     execv(self, argv);

@@ -1,13 +1,18 @@
 /* Any single flipped bit in what a coordinator keeps, of the database, its log and its mark, is refused or does no harm: what is
- * read then is what was written. Every byte with FLIPS=all, a share of them in `make test`.
+ * read then is what was written. Of a page of the database and of an object each bit is found, read or not. Every byte with FLIPS=all (half an hour of processor time, on all processors), a share of them in
+ * `make test`.
  * timeout: 3600 */
 #include "base/file.h"
+#include "base/objects.h"
 #include "coordinator/store/db.h"
 #include "tests/store/support/office.h"
 #include "tests/tap.h"
 
+#include <fcntl.h>
 #include <limits.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 static char folder[300];
 static struct err e;
@@ -161,14 +166,116 @@ static void flip(int file, size_t byte, int bit, struct hash want, struct tally 
     whole[file].data[byte] ^= (uint8_t)(1 << bit);
 }
 
+static void remove_files(void)
+{
+    for (int i = 0; i < FILES; i++) unlink(at(names[i]));
+    unlink(at("coordinator.db-shm"));
+    rmdir(folder);
+}
+
+/* One of n processes, in a folder of its own. */
+static pid_t begin_share(int file, size_t step, long i, long n, struct hash want, struct tally *t)
+{
+    pid_t pid = fork();
+
+    if (pid) return pid;
+    snprintf(folder, sizeof folder, "/dev/shm/flips-%d", (int)getpid());
+    mkdir(folder, 0700);
+    for (size_t b = step / 2 + (size_t)i * step; b < whole[file].n; b += (size_t)n * step)
+        flip(file, b, (int)(b % 8), want, t);
+    remove_files();
+    fflush(stdout);
+    _exit(0);
+}
+
+static struct tally share_out(int file, size_t step, struct hash want)
+{
+    enum { MOST = 64 };
+    long n = sysconf(_SC_NPROCESSORS_ONLN), well = 0;
+    struct tally sum = {0}, *of = mmap(NULL, MOST * sizeof *of, PROT_READ | PROT_WRITE,
+                                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t pids[MOST];
+    int status;
+
+    if (of == MAP_FAILED) return sum;
+    n = n < 1 ? 1 : n > MOST ? MOST : n;
+    fflush(stdout);
+    for (long i = 0; i < n; i++) pids[i] = begin_share(file, step, i, n, want, &of[i]);
+    for (long i = 0; i < n; i++) {
+        well += pids[i] > 0 && waitpid(pids[i], &status, 0) == pids[i] && status == 0;
+        sum.tried += of[i].tried;
+        sum.refused += of[i].refused;
+        sum.unnamed += of[i].unnamed;
+        sum.harmless += of[i].harmless;
+        sum.served += of[i].served;
+    }
+    munmap(of, MOST * sizeof *of);
+    is_int(well, n, "every share of %s came to its end", names[file]);
+    return sum;
+}
+
 static void flips(int file, size_t step, struct hash want)
 {
-    struct tally t = {0};
+    struct tally t = share_out(file, step, want);
 
-    for (size_t b = step / 2; b < whole[file].n; b += step) flip(file, b, (int)(b % 8), want, &t);
+    is_int((long)((whole[file].n - step / 2 + step - 1) / step), t.tried,
+           "every byte of it that was meant");
     is_int(t.served, 0, "%s: of %ld flipped bits none is served", names[file], t.tried);
     is_int(t.unnamed, 0, "%ld are refused, each as damage, with the file named", t.refused);
     is_int(t.harmless, t.tried - t.refused, "with the other %ld all is read as it was", t.harmless);
+}
+
+/* Also in pages that nobody reads: what fsck goes by. */
+static void each_bit_of_pages(size_t step)
+{
+    struct bytes *b = &whole[0];
+    long tried = 0, found = 0;
+
+    for (size_t bit = 0; bit < 8 * b->n; bit += step) {
+        uint8_t *page = b->data + bit / 8 / VFS_PAGE * VFS_PAGE;
+        b->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        found += !vfs_page_fits(page, (uint32_t)(bit / 8 / VFS_PAGE) + 1);
+        b->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        tried++;
+    }
+    is_int(found, tried, "of %ld flipped bits in pages of the database each is found", tried);
+}
+
+/* ---- objects ---- */
+
+static void each_bit_of_an_object(size_t step)
+{
+    uint8_t data[2000], other[] = "another";
+    char path[PATH_MAX], hex[HASH_TEXT];
+    struct objects *o;
+    struct hash h, h2;
+    struct bytes b;
+    long tried = 0, refused = 0, rest = 0;
+
+    for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)(i * 2654435761u >> 13);
+    if (!is_code(objects_open(&o, tap_folder(), &e), OK, &e, "objects")) return;
+    objects_put(o, data, sizeof data, &h, &e);
+    objects_put(o, other, sizeof other, &h2, &e);
+    objects_path(o, h, path, sizeof path);
+    hash_text(h, hex);
+    chmod(path, 0600);
+    for (size_t bit = 0; bit < 8 * sizeof data; bit += step) {
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        uint8_t byte = data[bit / 8] ^ (uint8_t)(1 << bit % 8);
+        if (fd < 0 || pwrite(fd, &byte, 1, (off_t)(bit / 8)) != 1) note("%s is not broken", path);
+        tried++;
+        refused += objects_get(o, h, 1 << 20, &b, &e) == ERR_CORRUPT && strstr(e.text, hex);
+        if (objects_get(o, h2, 1 << 20, &b, &e) == OK) {
+            rest++;
+            free(b.data);
+        }
+        if (fd < 0 || pwrite(fd, &data[bit / 8], 1, (off_t)(bit / 8)) != 1) note("nor mended");
+        if (fd >= 0) close(fd);
+    }
+    is_int(refused, tried, "of %ld flipped bits in an object each is refused, with its name",
+           tried);
+    is_int(rest, tried, "and another one is served beside it");
+    objects_close(o);
 }
 
 int main(void)
@@ -184,12 +291,10 @@ int main(void)
     put_back();
     read_all(&again);
     ok(hash_equal(want, again), "twice the same");
+    each_bit_of_pages(all ? 1 : 101);
+    each_bit_of_an_object(all ? 1 : 31);
     for (int i = 0; i < FILES; i++) flips(i, all ? 1 : i == 2 ? 1 : whole[i].n / 60 + 1, want);
-    for (int i = 0; i < FILES; i++) {
-        free(whole[i].data);
-        unlink(at(names[i]));
-    }
-    unlink(at("coordinator.db-shm"));
-    rmdir(folder);
+    for (int i = 0; i < FILES; i++) free(whole[i].data);
+    remove_files();
     return done_testing();
 }
