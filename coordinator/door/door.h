@@ -38,6 +38,9 @@ struct door {
     struct door_objects *objects;     /* owned; NULL: no home was named, and this door has none */
     int for_workers;                  /* whose messages it passes */
     uint64_t list_id;                 /* of the latest question for the list */
+    struct hash *listed;              /* owned: keys of the pages that have come, [n_listed] */
+    size_t n_listed;
+    uint64_t listed_id;               /* to which question */
     int64_t list_ms, now_ms;          /* monotonic */
     uint64_t n_passed, n_refused, n_ignored;
 };
@@ -73,6 +76,6 @@ void door_object(struct door_objects *o, struct hash key, const struct message *
 /* ---- list.c ---- */
 
 void list_ask(struct door *d);        /* when it is time */
-void list_take(struct door *d, struct slice answer);
+void list_take(struct door *d, struct slice answer);          /* a page; after the last one the list counts */
 
 #endif

@@ -25,13 +25,22 @@ static int belongs(const struct door *d, const struct user_row *r)
     return !r->revoked && !hash_is_zero(r->key) && (r->role == ROLE_WORKER) == d->for_workers;
 }
 
+static enum code add_page(struct door *d, const struct user_rows *rows, struct err *e)
+{
+    struct hash *grown = mem_grow(d->listed, d->n_listed, d->n_listed + rows->n + 1, sizeof *grown);
+
+    if (!grown) return err_set(e, ERR_NOMEM, "out of memory for a list of keys");
+    d->listed = grown;
+    for (size_t i = 0; i < rows->n; i++)
+        if (belongs(d, &rows->v[i])) d->listed[d->n_listed++] = rows->v[i].key;
+    return OK;
+}
+
 void list_take(struct door *d, struct slice answer)
 {
     struct arena a = {0};
     struct message m;
     struct err e = {0};
-    struct hash *keys = NULL;
-    size_t n = 0;
     enum code rc = proto_decode(answer.data, answer.n, &a, &m, &e);
 
     if (!rc && m.kind == MSG_refused)
@@ -39,13 +48,15 @@ void list_take(struct door *d, struct slice answer)
                      m.refused.line);
     /* An older list may come late, over a coordinator that was restarted. */
     if (!rc && m.kind == MSG_users && m.id == d->list_id) {
-        keys = mem_alloc(m.users.rows.n + 1, sizeof *keys);
-        if (!keys) rc = err_set(&e, ERR_NOMEM, "out of memory for a list of keys");
-        for (size_t i = 0; keys && i < m.users.rows.n; i++)
-            if (belongs(d, &m.users.rows.v[i])) keys[n++] = m.users.rows.v[i].key;
-        if (keys) rc = guests_set(d->guests, keys, n, &e);
+        if (d->listed_id != m.id) d->n_listed = 0;
+        d->listed_id = m.id;
+        rc = add_page(d, &m.users.rows, &e);
+        if (!rc && m.users.rows.n < PROTO_ROWS) {
+            rc = guests_set(d->guests, d->listed, d->n_listed, &e);
+            d->listed_id = 0;
+        }
+        if (rc) d->list_id++; /* the pages that follow would be half a list */
     }
     if (rc) log_line(LOG_WARN, "%s", e.text);
-    free(keys);
     arena_fini(&a);
 }

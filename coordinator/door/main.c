@@ -191,6 +191,7 @@ static void close_door(struct door *d)
     guests_free(d->guests);
     quota_free(d->quota);
     door_objects_close(d->objects);
+    free(d->listed);
 }
 
 /* For whoever started us and waits. */

@@ -311,6 +311,26 @@ static int carry_out(struct server *s, struct batch *b)
     return 1;
 }
 
+/* A door asks who may come in. */
+static void tell_keys(struct server *s, struct batch *b, struct asked *q)
+{
+    struct message m;
+    struct err e;
+
+    for (uint32_t next = 1; next;) {
+        if (answer_keys(s, &next, &b->arena, &m, &e)) {
+            server_refuse(s, &q->from, &e);
+            return;
+        }
+        server_answer(s, &q->from, &m);
+    }
+}
+
+static int is_door_itself(const struct asked *q)
+{
+    return (q->from.socket == DOOR_USERS || q->from.socket == DOOR_WORKERS) && q->from.n == 0;
+}
+
 static void answer_question(struct server *s, struct batch *b, struct asked *q)
 {
     struct message m;
@@ -318,7 +338,8 @@ static void answer_question(struct server *s, struct batch *b, struct asked *q)
 
     if (q->m.kind == MSG_queue) {
         if (pages_ask(s, q, &e)) server_refuse(s, &q->from, &e);
-    } else if (answer_make(s, q, &b->arena, &m, &e)) server_refuse(s, &q->from, &e);
+    } else if (q->m.kind == MSG_user_list && is_door_itself(q)) tell_keys(s, b, q);
+    else if (answer_make(s, q, &b->arena, &m, &e)) server_refuse(s, &q->from, &e);
     else server_answer(s, &q->from, &m);
 }
 

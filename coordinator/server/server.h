@@ -105,6 +105,9 @@ enum code event_make(struct server *s, const struct asked *q, struct arena *a, s
 int answer_knows(enum msg_kind kind);                     /* is it a question that only reads? */
 /* The answer lives in the arena. */
 enum code answer_make(struct server *s, const struct asked *q, struct arena *a, struct message *out, struct err *e);
+/* What a door asks: a page of the keys that may come in, from user *next (1 at first) on. *next is 0 after the last, which is the only
+ * one with less than PROTO_ROWS. */
+enum code answer_keys(struct server *s, uint32_t *next, struct arena *a, struct message *out, struct err *e);
 enum code answer_no_lineage(const struct server *s, const char *name, struct err *e);
 
 /* ---- jobs.c ---- */
