@@ -9,6 +9,18 @@ static enum code no_memory(struct err *e)
     return err_set(e, ERR_NOMEM, "out of memory");
 }
 
+/* The request without its id, in the oldest version that says all of it: what tells two uses of a key apart, and what counts as
+ * its bytes. Who asks again after an upgrade, in a newer version, means the same. */
+static enum code encode_meaning(const struct message *m, struct arena *a, struct slice *bytes,
+                                struct err *e)
+{
+    struct message copy = *m;
+
+    copy.id = 0;
+    copy.version = proto_least(m);
+    return proto_encode(&copy, a, bytes, e);
+}
+
 /* The job of the past that the message (or row) is about. *past stays NULL where there is none. */
 static enum code bring_past(struct server *s, const struct message *m, struct arena *a,
                             const struct core_past **past, struct err *e)
@@ -17,7 +29,6 @@ static enum code bring_past(struct server *s, const struct message *m, struct ar
     uint64_t job;
     enum core_past_by by = core_wants_past(s->core, m, &key, &job);
     struct store_job *found;
-    struct slice request;
     enum code rc;
     int there = 1;
 
@@ -27,25 +38,24 @@ static enum code bring_past(struct server *s, const struct message *m, struct ar
     else if ((rc = store_job(s->store, job, a, found, e)) == ERR_NOT_FOUND) return OK;
     if (rc || !there) return rc;
     if (m->kind == MSG_forget) {
-        if ((rc = store_request(s->store, job, 0, a, NULL, &request, e))) return rc;
-        found->past.bytes = request.n;
+        struct message kept;
+        struct slice bytes;
+        if ((rc = store_request(s->store, job, 0, a, &kept, NULL, e)) ||
+            (rc = encode_meaning(&kept, a, &bytes, e)))
+            return rc;
+        found->past.bytes = bytes.n; /* as many as were counted when it came */
     }
     *past = &found->past;
     return OK;
 }
 
-/* The request without its id is what tells two uses of a key apart; who asks again after an upgrade, in a newer version, means the
- * same. */
 static enum code read_request(struct server *s, const struct message *m, struct arena *a,
                               struct core_request *r, struct err *e)
 {
-    struct message copy = *m;
     struct slice bytes;
-    enum code rc;
+    enum code rc = encode_meaning(m, a, &bytes, e);
 
-    copy.id = 0;
-    copy.version = proto_least(m);
-    if ((rc = proto_encode(&copy, a, &bytes, e))) return rc;
+    if (rc) return rc;
     if (bytes.n > PROTO_REQUEST)
         return err_set(e, ERR_INPUT, "%s: a request of %zu bytes; at most %u", proto_name(m->kind),
                        bytes.n, PROTO_REQUEST);

@@ -167,6 +167,41 @@ static void beside_today(void)
     link_close(l);
 }
 
+static uint64_t kept(struct link *l)
+{
+    struct message m = {.kind = MSG_user_list, .user_list.name = ""}, r = {0};
+    struct err e;
+    enum code rc = link_call(l, &m, &arena, &r, &e);
+
+    return rc || r.users.rows.n != 1 ? 0 : r.users.rows.v[0].bytes;
+}
+
+/* What forgetting gives back of a user's share is what the request took, in whatever version it came. */
+static void bytes_back(void)
+{
+    char endpoint[400];
+    struct link_options o = {.endpoint = endpoint, .timeout_ms = 10000, .tries = 1};
+    struct hash image;
+    struct message m = learn(&image), r = {0};
+    struct link *l;
+    struct err e;
+
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/run/engram.sock", home);
+    if (link_open(&l, &o, &e)) note("%s", e.text);
+    uint64_t before = kept(l);
+    m.learn.key = hash_bytes("bytes", 5);
+    m.learn.token = "<bea>";
+    is_code(link_call(l, &m, &arena, &r, &e), OK, &e, "a request of today");
+    uint64_t job = r.kind == MSG_accepted ? r.accepted.job : 0;
+    ok(before && kept(l) > before, "takes bytes");
+    m = (struct message){.kind = MSG_cancel, .cancel.job = job};
+    is_code(link_call(l, &m, &arena, &r, &e), OK, &e, "it is cancelled");
+    m = (struct message){.kind = MSG_forget, .forget.job = job};
+    is_code(link_call(l, &m, &arena, &r, &e), OK, &e, "and forgotten");
+    is_int(kept(l), before, "all of them come back, and no more");
+    link_close(l);
+}
+
 int main(void)
 {
     const char *bin = getenv("ENGRAM_BIN");
@@ -185,6 +220,7 @@ int main(void)
     void *user = dial("engram.sock", NULL, 0), *worker = dial("worker.sock", route, sizeof route);
     a_day(user, worker);
     beside_today();
+    bytes_back();
     zmq_close(user);
     zmq_close(worker);
     zmq_ctx_term(context);
