@@ -3,6 +3,7 @@
 #include "cli/prompt_list.h"
 #include "cli/submit.h"
 
+#include "pipeline/data/yaml.h"
 #include "pipeline/evaluate/patterns.h"
 
 #include <inttypes.h>
@@ -126,12 +127,18 @@ static int is_twice(const struct submitting *s, const struct wish *w, struct err
     return 0;
 }
 
-/* Then it says token and class; --class is for folders that say nothing. */
-static int has_yaml(const char *dir)
+/* Then that is its class; --class is for folders that say none. What cannot be read is complained of by who reads the folder. */
+static int says_class(const char *dir)
 {
     char path[PATH_MAX];
-    return snprintf(path, sizeof path, "%s/concept.yaml", dir) < (int)sizeof path &&
-           !access(path, F_OK);
+    struct yaml y = {0};
+    int says = 0;
+
+    if (snprintf(path, sizeof path, "%s/concept.yaml", dir) >= (int)sizeof path) return 0;
+    if (access(path, F_OK) || yaml_read(path, &y, NULL)) return 0;
+    for (size_t i = 0; i < y.n; i++) says |= !strcmp(y.entry[i].path, "class");
+    yaml_fini(&y);
+    return says;
 }
 
 static void check_learn(struct checking *c, struct wish *w)
@@ -147,7 +154,7 @@ static void check_learn(struct checking *c, struct wish *w)
         const char **one = arena_copy(&c->s->arena, &w->prompt, sizeof w->prompt);
         l->previews = (struct words){one, one ? 1 : 0};
     }
-    if (l->class_word == c->s->class_word && has_yaml(l->dir)) l->class_word = NULL;
+    if (l->class_word == c->s->class_word && says_class(l->dir)) l->class_word = NULL;
     l->priority = w->priority;
     l->settings = &w->settings;
     l->settings_json = w->settings_json;

@@ -84,6 +84,15 @@ ln -s . "$home/tree/loop"
 engram lineage create tree >/dev/null
 prints submit-tree submit --recursive tree --lineage tree --class lynx
 is "$(engram queue --lineage tree --json | jq -c '[.jobs[] | [.token, .class]]')" '[["<mug>","cup"],["<big-cat>","lynx"]]' "each folder with images is a concept"
+# Of two classes the folder's own counts; --class is for those that say none, also beside a token of their own.
+mkdir -p "$home/two/half" "$home/two/whole"
+cp "$photos/owl/"*.png "$home/two/half"
+cp "$photos/owl/"*.png "$home/two/whole"
+echo 'token: "<half>"' >"$home/two/half/concept.yaml"
+printf 'token: "<whole>"\nclass: owl\n' >"$home/two/whole/concept.yaml"
+engram lineage create two >/dev/null
+submit --recursive two --lineage two --class lynx >/dev/null 2>&1
+is "$(engram queue --lineage two --json | jq -c '[.jobs[] | [.token, .class]] | sort')" '[["<half>","lynx"],["<whole>","owl"]]' "concept.yaml wins over --class, which is for folders that say none"
 like "$(submit --recursive tree/empty --lineage tree 2>&1)" "engram: tree/empty: no folder in it holds*" "folders without any are said"
 
 # A thousand and more: batches.
