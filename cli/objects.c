@@ -78,7 +78,15 @@ enum code cli_object(struct objects *o, struct hash h, size_t limit, struct byte
                      struct err *e)
 {
     enum code rc = cli_bring(o, &h, 1, e);
-    return rc ? rc : objects_get(o, h, limit, out, e);
+    char name[HASH_TEXT];
+
+    if (!rc) rc = objects_get(o, h, limit, out, e);
+    if (rc != ERR_NOT_FOUND) return rc;
+    return err_set(
+        e, rc,
+        "object %.12s is not there: its job was forgotten (engram queue --all says which "
+        "ones were), or it never came",
+        hash_text(h, name));
 }
 
 enum code cli_send(struct objects *o, const char *path, struct hash *out, struct err *e)

@@ -69,7 +69,7 @@ const char *why_line(const struct core *c, const struct core_job *j, int64_t now
     return cut(why_waiting(&w, j, now_ms, s && s->line ? s->line : "", a), a);
 }
 
-const char *why_ended(const struct core_past *p, struct arena *a)
+static const char *how_ended(const struct core_past *p, struct arena *a)
 {
     if (p->job.state == JOB_CANCELLED)
         return p->job.kind == JOB_LEARN && p->job.commit_number ? "its commit stays" : "";
@@ -82,4 +82,14 @@ const char *why_ended(const struct core_past *p, struct arena *a)
                        a);
     }
     return "failed";
+}
+
+const char *why_ended(const struct core_past *p, struct arena *a)
+{
+    const char *how = how_ended(p, a);
+
+    if (!(p->job.flags & JOB_FORGOTTEN)) return how;
+    return cut(arena_printf(a, "%s%sforgotten: its photos, pictures and prompts were removed", how,
+                            *how ? "; " : ""),
+               a);
 }

@@ -45,6 +45,7 @@ prints retry-failed engram retry --failed
 prints retry-nothing engram retry
 prints retry-both engram retry 3 --failed
 prints forget engram forget 2
+is "$(engram queue --all --json | jq -r '.jobs[] | select(.job == 2) | .line')" "forgotten: its photos, pictures and prompts were removed" "its row says so"
 prints forget-open engram forget 1
 is "$(engram queue --all --limit 2 --json | jq -c '[.jobs[].job]') $(engram queue --all --limit 2 --below 2 --json | jq -c '[.jobs[].job]')" "[3,2] [1]" "the queue has pages"
 like "$(engram queue --all --limit 1 2>&1 >/dev/null)" "1 of 3 shown; the next ones: --below 3*" "and says where the next begins"
