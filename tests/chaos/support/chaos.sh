@@ -244,7 +244,7 @@ chaos_end() {
     lineages=$(cat "$TMPDIR/lineages")
     until_true 900 all_have_learned
     until_true 600 people_have_left
-    is "$(sort -u "$TMPDIR"/user-*.status)" 0 "when nothing fails any more every job ends"
+    is "$(sort "$TMPDIR"/user-*.status | uniq -c | xargs)" "$n_people 0" "when nothing fails any more every job ends"
     cat "$TMPDIR"/user-*.out | sed 's/^/# /'
     until_true 300 all_ended
     for ((n = 1; n <= lineages; n++)); do
