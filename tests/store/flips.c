@@ -1,6 +1,6 @@
 /* Any single flipped bit in what a coordinator keeps, of the database, its log and its mark, is refused or does no harm: what is
  * read then is what was written. Of a page of the database and of an object each bit is found, read or not. Every byte with FLIPS=all
- * (half an hour of processor time, on all processors), each n-th with FLIPS=n, a share of them in `make test`.
+ * (17 minutes of processor time, on all processors), each n-th with FLIPS=n, a share of them in `make test`.
  * timeout: 3600 */
 #include "base/file.h"
 #include "base/objects.h"
