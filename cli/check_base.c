@@ -12,9 +12,10 @@
 static enum code check_clip(const char *base, char path[4200], struct hash *hash, int *found,
                             struct err *e)
 {
+    const char *named = getenv("ENGRAM_CLIP"); /* it must be there, then */
     struct clip_model *m;
     enum code rc = base_model_clip_path(base, path, 4200, e);
-    if (rc || !(*found = getenv("ENGRAM_CLIP") || file_exists(path))) return rc;
+    if (rc || !(*found = (named && *named) || file_exists(path))) return rc;
     if ((rc = clip_model_open(&m, path, e))) return rc;
     if ((rc = clip_model_check(m, e))) err_context(e, "%s", path);
     *hash = m->hash;
