@@ -33,9 +33,9 @@ enum code arrival_add(struct arrival *a, const void *data, size_t bytes, struct 
  * what has come stays. The store and the folder lie on one file system. */
 enum code arrival_end(struct arrival **a, struct objects *store, struct err *e);
 
-/* What nobody has added to for older_s seconds, in folder: added to *n and *bytes, and removed where `remove`. What is open elsewhere is
+struct arrivals { uint64_t n, bytes; };          /* files, and what they hold together */
+/* What nobody has added to for older_s seconds, in folder: added to *found, and removed where `remove`. What is open elsewhere is
  * left alone. No such folder: nothing. */
-struct arrivals { uint64_t n, bytes; };
 enum code arrival_old(const char *folder, int64_t older_s, int remove, struct arrivals *found, struct err *e);
 /* Removes what is older than a day. */
 enum code arrival_sweep(const char *folder, struct err *e);

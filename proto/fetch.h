@@ -30,7 +30,8 @@ struct fetch {
  * the hash says, twice. */
 enum code fetch_get(struct fetch *f, struct hash h, struct err *e);
 
-/* Sends the file at path, whose hash is h; a worker group is done at once if the object is there already, a user is not told so. ERR_CORRUPT: the file has changed since it was hashed. */
+/* Sends the file at path, whose hash is h. A worker group is done at once if the object is there already; a user is not told so, and
+ * sends it. ERR_CORRUPT: the file has changed since it was hashed. */
 enum code fetch_put(struct fetch *f, const char *path, struct hash h, struct err *e);
 
 #endif

@@ -83,9 +83,11 @@ static const char *model_name(const struct msg_stage *s)
     return slash && slash[1] ? slash + 1 : s->base_path;
 }
 
-/* The texts that other programs read, and ours. A whole hash of a commit is the right to fetch it, and it names photos: a picture
- * that is given away says enough of it to be looked up by whoever may see the lineage, and no more. */
+/* A whole hash of a commit is the right to fetch it, and it names photos: a picture that is given away says enough of it to be
+ * looked up by whoever may see the lineage, and no more. */
 enum { COMMIT_DIGITS = 16 };
+
+/* The texts that other programs read, and ours. */
 static enum code encode_picture(const struct drawing *d, int i, const uint8_t *rgb,
                                 struct bytes *png, struct err *e)
 {

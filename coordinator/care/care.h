@@ -10,8 +10,8 @@
  * Nothing here writes to the database of a home that lives; two of these tools do not run at once
  * on one home (flock on objects/).
  *
- * Files: main.c (options, downgrade), say.c, fsck.c, gc.c, backup.c, restore.c, keep.c (which objects somebody names), folder.c (whole folders), incoming.c
- * (uploads that were broken off).
+ * Files: main.c (options, downgrade), say.c, fsck.c, gc.c, backup.c, restore.c, keep.c (which objects somebody names),
+ * folder.c (whole folders), incoming.c (uploads that were broken off).
  */
 #ifndef COORDINATOR_CARE_CARE_H
 #define COORDINATOR_CARE_CARE_H

@@ -35,10 +35,7 @@ static int belongs_here(const struct door *d, enum msg_kind kind)
 static double weight_of(const struct message *m)
 {
     switch (m->kind) {
-    case MSG_queue: {
-        uint64_t rows = m->queue.limit ? m->queue.limit : PROTO_ROWS;
-        return rows < PROTO_ROWS ? (double)rows / 40 : PROTO_ROWS / 40.0;
-    }
+    case MSG_queue: return (double)(m->queue.limit ? m->queue.limit : PROTO_ROWS) / 40;
     case MSG_log: return 9;
     case MSG_submit_many: return (double)m->submit_many.rows.n / 10;
     default: return 0;

@@ -51,7 +51,8 @@ struct weights_use base_model_use(const struct base_model *m);
 enum code base_model_check(struct base_model *m, struct err *e);
 
 /* What belongs to a base model and lies beside a single file (model.safetensors: model.tokenizer/ ..., model.clip/) or in
- * the directory (tokenizer/, clip/). ENGRAM_CLIP goes before the CLIP that lies there, ENGRAM_TOKENIZER behind a tokenizer. */
+ * the directory (tokenizer/, clip/). ENGRAM_CLIP names another CLIP, whatever lies there; ENGRAM_TOKENIZER a tokenizer for a
+ * single file without one. */
 enum code base_model_tokenizer_open(struct tokenizer **t, const char *path, struct err *e);
 enum code base_model_tokenizer_path(const char *path, char *out, size_t room, struct err *e);
 enum code base_model_clip_path(const char *path, char *out, size_t room, struct err *e);
