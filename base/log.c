@@ -1,7 +1,9 @@
-/* log.c - one write(2) per line, so that lines of threads and processes on one stderr do not mix. */
+/* log.c - one write(2) per line, or for whole lines that fit a pipe in one piece, so that lines of threads and processes on one stderr
+ * do not mix. */
 #include "base/log.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,15 +53,21 @@ int log_may_quote(enum code code)
     return code != ERR_USAGE && code != ERR_INPUT && code != ERR_NOT_FOUND && code != ERR_EXISTS;
 }
 
-/* 2026-01-31T12:00:00.123Z */
+/* 2026-01-31T12:00:00.123Z. The second is written once for all its lines. */
 static void time_text(char out[40])
 {
+    static _Thread_local char second[32];
+    static _Thread_local time_t at = -1;
     struct timespec now;
     struct tm utc;
+
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    size_t n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(out + n, 40 - n, ".%03dZ", (int)(now.tv_nsec / 1000000));
+    if (now.tv_sec != at) {
+        gmtime_r(&now.tv_sec, &utc);
+        strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &utc);
+        at = now.tv_sec;
+    }
+    snprintf(out, 40, "%s.%03dZ", second, (int)(now.tv_nsec / 1000000));
 }
 
 struct line {
@@ -147,6 +155,47 @@ static void write_plain(struct line *l, const char *when, enum log_level level, 
     put(l, text, LINE);
 }
 
+/* ---- out ---- */
+
+static _Thread_local struct {
+    char s[PIPE_BUF];
+    size_t n;
+    int held;
+} held;
+
+static void write_out(const char *s, size_t n)
+{
+    if (n && write(STDERR_FILENO, s, n) < 0) return; /* nobody is left to tell */
+}
+
+static void pour(void)
+{
+    write_out(held.s, held.n);
+    held.n = 0;
+}
+
+void log_hold(void)
+{
+    held.held = 1;
+}
+
+void log_release(void)
+{
+    pour();
+    held.held = 0;
+}
+
+static void out(const struct line *l)
+{
+    if (!held.held) {
+        write_out(l->s, l->n);
+        return;
+    }
+    if (held.n + l->n > sizeof held.s) pour();
+    memcpy(held.s + held.n, l->s, l->n);
+    held.n += l->n;
+}
+
 static void say(enum log_level level, const struct log_about *about, const char *fmt, va_list args)
 {
     char when[40], text[LINE - 700]; /* fields are names, 64 bytes each */
@@ -157,7 +206,7 @@ static void say(enum log_level level, const struct log_about *about, const char 
     if (settings.json) write_json(&l, when, level, about, text);
     else write_plain(&l, when, level, text);
     l.s[l.n++] = '\n';
-    if (write(STDERR_FILENO, l.s, l.n) < 0) return; /* nobody is left to tell */
+    out(&l);
 }
 
 void log_line(enum log_level level, const char *fmt, ...)

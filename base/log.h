@@ -37,6 +37,11 @@ void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(
 void log_event(enum log_level level, const struct log_about *about, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Lines of this thread are gathered from here on, and written together by log_release and whenever PIPE_BUF bytes of them have come:
+ * for a loop that writes thousands a second. What is gathered dies with the process. */
+void log_hold(void);
+void log_release(void);
+
 /* May a line of this code stand in a log? Those that blame what somebody asked for may quote it. */
 int log_may_quote(enum code code);
 

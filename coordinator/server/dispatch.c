@@ -305,9 +305,13 @@ static int carry_out(struct server *s, struct batch *b)
         recover(s, &e);
         return 0;
     }
+    log_hold();
     forget_saw(s, &b->actions);
     log_audit(&b->actions);
+    store_hold(s->store);
     for (size_t i = 0; i < b->actions.n_tells; i++) tell(s, b, &b->actions.tells[i]);
+    store_let_go(s->store);
+    log_release();
     return 1;
 }
 
@@ -408,10 +412,12 @@ void server_turn(struct server *s, int timeout_ms)
         if (!s->resting) core_step(s->core, &tick, s->now_ms, &b.actions);
         carry_out(s, &b);
     }
+    store_hold(s->store);
     for (size_t i = 0; i < b.n; i++) {
         if (!s->core) server_refuse(s, &b.v[i].from, &s->trouble);
         else if (answer_knows(b.v[i].m.kind)) answer_question(s, &b, &b.v[i]);
     }
+    store_let_go(s->store);
     if (s->core) {
         pages_turn(s);
         forget_turn(s);

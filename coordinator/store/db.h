@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "coordinator/store/mark.h"
+#include "coordinator/store/recent.h"
 #include "coordinator/store/sql.h"
 #include "coordinator/store/store.h"
 #include "coordinator/store/vfs.h"
@@ -23,6 +24,7 @@ struct store {
     sqlite3_stmt *statement[SQL_COUNT];
     char *path;                       /* owned, for errors */
     struct intern *intern;            /* owned */
+    struct recent texts, bases;       /* owned; by id of texts and lineages */
     struct mark mark;                 /* owned */
     uint64_t batch;                   /* the newest that is durable */
     int wal_pages, tidy_pages;        /* in the log; when store_tidy moves them */

@@ -72,6 +72,7 @@ enum code store_look(struct store **out, const char *path, struct err *e)
 enum code inspect_still(struct store *s, int on, struct err *e)
 {
     int64_t n;
+    recent_forget(&s->texts); /* whoever writes may have given an id to another text */
     enum code rc = db_run(s, on ? "BEGIN" : "COMMIT", "transaction", e);
 
     return rc || !on ? rc : db_int(s, "SELECT count(*) FROM sqlite_schema", &n, e);

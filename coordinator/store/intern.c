@@ -119,13 +119,19 @@ uint64_t intern_text(struct store *s, const char *text, size_t n, enum code *rc,
 enum code intern_text_of(struct store *s, uint64_t id, struct arena *a, const char **text,
                          struct err *e)
 {
-    struct query q = query_begin(s, SQL_TEXT, "read a text", e);
+    const char *known = recent_find(&s->texts, id, NULL);
+    struct query q;
 
+    if (known) {
+        *text = arena_strdup(a, known);
+        return *text ? OK : err_set(e, ERR_NOMEM, "out of memory");
+    }
+    q = query_begin(s, SQL_TEXT, "read a text", e);
     query_u64(&q, id);
     *text = "";
     if (query_row(&q)) {
-        *text = arena_strdup(a, query_get_text(&q));
-        if (!*text && !q.code) q.code = err_set(e, ERR_NOMEM, "out of memory");
+        *text = query_copy_text(&q, a);
+        if (!q.code) recent_keep(&s->texts, id, *text, NULL);
     } else if (!q.code) {
         q.code =
             err_set(e, ERR_CORRUPT, "text %llu is not in the database", (unsigned long long)id);
@@ -141,6 +147,7 @@ enum code intern_release(struct store *s, uint64_t id, struct err *e)
 
     if (rc) return rc;
     intern_forget(s->intern);
+    recent_forget(&s->texts);
     q = query_begin(s, SQL_USE_TEXT, "count a text", e);
     query_u64(&q, id);
     query_i64(&q, -1);

@@ -155,8 +155,8 @@ static enum code put_stage(struct store *s, const struct core_put *p, struct are
                            struct err *e)
 {
     const struct core_stage *g = p->stage;
-    struct query q = query_begin(s, SQL_SET_STAGE, "set stage", e);
-    enum code rc;
+    const struct msg_result *r = g->result ? &g->result->result : NULL;
+    struct query q = query_begin(s, r ? SQL_END_STAGE : SQL_SET_STAGE, "set stage", e);
 
     (void)a;
     query_u64(&q, g->job);
@@ -171,12 +171,10 @@ static enum code put_stage(struct store *s, const struct core_put *p, struct are
     query_blob(&q, g->group.v, hash_is_zero(g->group) ? 0 : HASH_BYTES);
     query_f64(&q, g->seconds);
     query_text(&q, g->line);
-    if ((rc = query_run(&q)) || !g->result) return rc;
-    q = query_begin(s, SQL_SET_RESULT, "set result", e);
-    query_u64(&q, g->job);
-    query_u64(&q, (uint64_t)g->kind);
-    query_blob(&q, g->result->result.outputs.v, g->result->result.outputs.n * HASH_BYTES);
-    query_text(&q, g->result->result.report);
+    if (r) {
+        query_blob(&q, r->outputs.v, r->outputs.n * HASH_BYTES);
+        query_text(&q, r->report);
+    }
     return query_run(&q);
 }
 

@@ -81,12 +81,19 @@ enum code store_job_by_key(struct store *s, struct hash key, struct arena *a, st
 enum code store_base(struct store *s, uint64_t lineage, struct arena *a, const char **path,
                      struct hash *hash, struct err *e)
 {
-    struct query q = query_begin(s, SQL_BASE, "read base", e);
+    const char *known = recent_find(&s->bases, lineage, hash);
+    struct query q;
 
+    if (known) {
+        *path = arena_strdup(a, known);
+        return *path ? OK : no_memory(e);
+    }
+    q = query_begin(s, SQL_BASE, "read base", e);
     query_u64(&q, lineage);
     if (!query_row(&q)) return not_found(&q, "lineage", lineage);
     *path = query_copy_text(&q, a);
     *hash = query_get_hash(&q);
+    if (!q.code) recent_keep(&s->bases, lineage, *path, hash);
     return query_end(&q);
 }
 

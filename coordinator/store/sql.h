@@ -1,6 +1,7 @@
 /* sql.h - all SQL of the store, prepared once. SQL(name, text) */
 #define SQL_LIST                                                                                                       \
     SQL(BEGIN, "BEGIN IMMEDIATE")                                                                                      \
+    SQL(HOLD, "BEGIN")                                                                                                 \
     SQL(COMMIT, "COMMIT")                                                                                              \
     SQL(ROLLBACK, "ROLLBACK")                                                                                          \
     SQL(SET_CLOCK, "UPDATE clock SET job = ?, epoch = ?, seq = ?, open = ?")                                           \
@@ -31,7 +32,9 @@
                    " attempts = excluded.attempts, losses = excluded.losses, pauses = excluded.pauses,"                \
                    " best_step = excluded.best_step, chain = excluded.chain, granted_ms = excluded.granted_ms,"        \
                    " worker_group = excluded.worker_group, seconds = excluded.seconds, line = excluded.line")          \
-    SQL(SET_RESULT, "UPDATE stages SET outputs = ?3, report = ?4 WHERE job = ?1 AND kind = ?2")                        \
+    SQL(END_STAGE, "UPDATE stages SET epoch = ?3, attempts = ?4, losses = ?5, pauses = ?6, best_step = ?7, chain = ?8," \
+                   " granted_ms = ?9, worker_group = ?10, seconds = ?11, line = ?12, outputs = ?13, report = ?14"      \
+                   " WHERE job = ?1 AND kind = ?2")                                                                    \
     SQL(ADD_COMMIT, "INSERT INTO commits (lineage, number, hash, parent, job, committed_ms, seconds)"                  \
                     " VALUES (?, ?, ?, ?, ?, ?, ?)")                                                                   \
     SQL(SET_HEAD, "UPDATE lineages SET head = ?2 WHERE id = ?1")                                                       \

@@ -70,11 +70,19 @@ static enum code begin(struct store *s, struct err *e)
     return OK;
 }
 
+/* What is remembered of rows may have been undone. */
+static void forget_read(struct store *s)
+{
+    intern_forget(s->intern);
+    recent_forget(&s->texts);
+    recent_forget(&s->bases);
+}
+
 static void end(struct store *s)
 {
     db_close(s);
     mark_close(&s->mark);
-    intern_forget(s->intern);
+    forget_read(s);
 }
 
 enum code store_open(struct store **out, const char *path, struct err *e)
@@ -180,13 +188,26 @@ void store_tidy(struct store *s)
     s->wal_pages = 0;
 }
 
-/* ---- one batch, one transaction ---- */
+/* ---- reading in one piece ---- */
 
 static enum code run(struct store *s, enum sql sql, struct err *e)
 {
     struct query q = query_begin(s, sql, "transaction", e);
     return query_run(&q);
 }
+
+/* Without it nothing is wrong, each read takes and gives back its own locks of the file. */
+void store_hold(struct store *s)
+{
+    if (s->db && sqlite3_get_autocommit(s->db)) run(s, SQL_HOLD, NULL);
+}
+
+void store_let_go(struct store *s)
+{
+    if (s->db && !sqlite3_get_autocommit(s->db)) run(s, SQL_COMMIT, NULL);
+}
+
+/* ---- one batch, one transaction ---- */
 
 static enum code set_batch(struct store *s, uint64_t batch, struct err *e)
 {
@@ -210,7 +231,7 @@ enum code store_apply(struct store *s, const struct core_actions *a, struct err 
     if (!rc) mark_write(&s->mark, ++s->batch);
     /* After some errors SQLite has rolled back by itself. */
     if (rc && !sqlite3_get_autocommit(s->db)) run(s, SQL_ROLLBACK, NULL);
-    if (rc) intern_forget(s->intern);
+    if (rc) forget_read(s);
     arena_fini(&arena);
     return rc;
 }

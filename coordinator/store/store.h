@@ -50,6 +50,10 @@ void store_tidy(struct store *s);
 
 /* ---- reading what the core does not keep. ERR_NOT_FOUND: no such row ---- */
 
+/* Between these many reads cost as few locks of the file as one. Nothing is written between them. */
+void store_hold(struct store *s);
+void store_let_go(struct store *s);
+
 /* A job as it is durable, ended or not. Strings live in the arena. */
 struct store_job {
     struct core_past past;            /* bytes is 0: see store_request */

@@ -214,3 +214,18 @@ size_t office_resident(const struct office *o)
     fclose(f);
     return kib << 10;
 }
+
+double office_busy(const struct office *o)
+{
+    unsigned long user = 0, kernel = 0;
+    char path[64];
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)o->pid);
+    if (!(f = fopen(path, "r"))) return 0;
+    if (fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) !=
+        2)
+        user = kernel = 0;
+    fclose(f);
+    return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+}

@@ -48,6 +48,7 @@ struct office {
 double office_start(struct office *o, const char *home);
 void office_stop(struct office *o, int signal);
 size_t office_resident(const struct office *o);       /* bytes */
+double office_busy(const struct office *o);           /* seconds of processor so far, of all its threads */
 
 double seconds_now(void);
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));

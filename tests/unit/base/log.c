@@ -40,6 +40,43 @@ static const char *about(const struct log_about *a, const char *text)
     return got;
 }
 
+/* What comes between hold and release, and what had come before it. */
+static void held(void)
+{
+    static char got[16384];
+    char path[300], line[120];
+    snprintf(path, sizeof path, "%s/log", tap_folder());
+    int keep = dup(STDERR_FILENO), file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    ssize_t first, most, n;
+    int order = 1;
+
+    dup2(file, STDERR_FILENO);
+    unsetenv("ENGRAM_LOG");
+    log_open("tester", LOG_INFO);
+    log_hold();
+    log_line(LOG_INFO, "line 0");
+    first = pread(file, got, sizeof got, 0);
+    for (int i = 1; i < 100; i++) log_line(LOG_INFO, "line %d", i);
+    most = pread(file, got, sizeof got, 0);
+    int whole = most > 0 && got[most - 1] == '\n';
+    log_release();
+    log_line(LOG_INFO, "line 100");
+    n = pread(file, got, sizeof got - 1, 0);
+    dup2(keep, STDERR_FILENO);
+    close(keep);
+    close(file);
+    got[n > 0 ? n : 0] = 0;
+    const char *at = got;
+    for (int i = 0; i <= 100; i++) {
+        snprintf(line, sizeof line, " info  tester: line %d\n", i);
+        order &= strlen(at) > 24 && !strncmp(at + 24, line, strlen(line));
+        at = strchr(at, '\n') ? strchr(at, '\n') + 1 : "";
+    }
+    is_int(first, 0, "a held line waits");
+    ok(most > 0 && most <= 4096 && whole, "whole lines leave when a pipe would be full");
+    ok(order && !*at, "all stand there in order after the release, and the next at once");
+}
+
 static void plain(void)
 {
     const char *got = logged(NULL, LOG_WARN, "group a\nsilent");
@@ -110,6 +147,7 @@ int main(void)
     plain();
     json();
     long_lines();
+    held();
     is_code(log_format("xml", &e), ERR_USAGE, &e, "there are two formats");
     is_code(log_format("json", &e), OK, &e, "json is one");
     is_str(getenv("ENGRAM_LOG"), "json", "children hear of it");
