@@ -1,4 +1,4 @@
-/* dispatch.c - one turn of the loop: messages in, one transaction, answers out. */
+/* dispatch.c - one turn of the loop: messages in, questions answered, one transaction, the other answers out. */
 #include "coordinator/server/server.h"
 
 #include "base/log.h"
@@ -12,7 +12,10 @@
 #include <unistd.h>
 
 enum {
-    BATCH = 256,
+    BATCH = 256, /* messages of a turn, and */
+    FROM_GROUPS =
+        48, /* of worker groups, while people ask: what they wait for is half of a turn and a whole one */
+    PEOPLE_MS = 1000, /* people ask: somebody was heard so lately */
     RETRY_MS = 1000,
     REST = 4 /* times as long as loading took: at most a fifth of the time goes into it */
 };
@@ -93,9 +96,10 @@ enum code server_open(struct server *s, const char *home, struct err *e)
     tally_begin(&s->tally, (double)s->wall_ms / 1000.0);
     s->rings = rings_make();
     s->pages = pages_make();
+    s->bulk = bulk_make();
     s->forget = forget_make();
     s->badges = badges_make(s->settings.seed);
-    if (!s->rings || !s->pages || !s->forget || !s->badges)
+    if (!s->rings || !s->pages || !s->bulk || !s->forget || !s->badges)
         return err_set(e, ERR_NOMEM, "out of memory");
     if ((rc = store_open(&s->store, path, e)) || (rc = load(s, e))) return rc;
     if (store_probe(s->store, &s->trouble)) rest(s, 0);
@@ -109,6 +113,7 @@ void server_close(struct server *s)
     store_close(s->store);
     rings_free(s->rings);
     pages_free(s->pages);
+    bulk_free(s->bulk);
     forget_free(s->forget);
     badges_free(s->badges);
     memset(s, 0, sizeof *s);
@@ -145,6 +150,10 @@ void server_answer(struct server *s, const struct core_address *to, struct messa
     struct err e;
     enum code rc;
 
+    if (to->socket == BULK) {
+        bulk_heard(s, m);
+        return;
+    }
     if (m->kind == MSG_refused) tally_refused(&s->tally, m->refused.code);
     if (to->socket >= SOCKETS) return;
     memcpy(peer.id, to->peer, sizeof peer.id);
@@ -171,13 +180,25 @@ static int allowed(struct server *s, struct asked *q)
     return 0;
 }
 
+static int people_ask(const struct server *s)
+{
+    return s->now_ms - s->asked_ms < PEOPLE_MS;
+}
+
+static size_t room_for(const struct server *s, int socket, const struct batch *b)
+{
+    size_t most = server_is_worker_socket(socket) && people_ask(s) ? FROM_GROUPS : BATCH;
+    return most < BATCH - b->n ? most : BATCH - b->n;
+}
+
 static void receive(struct server *s, int socket, struct batch *b)
 {
+    size_t end = b->n + room_for(s, socket, b);
     struct link_peer from;
     struct err e;
 
     /* Refused ones count too: a flood of garbage must not keep the loop from everything else. */
-    for (int seen = 0; b->n < BATCH && seen < 2 * BATCH; seen++) {
+    for (int seen = 0; b->n < end && seen < 2 * BATCH; seen++) {
         struct asked *q = &b->v[b->n];
         enum code rc = link_server_receive(s->link[socket], &from, &b->arena, &q->m, &e);
         if (rc == ERR_AGAIN) return;
@@ -190,6 +211,8 @@ static void receive(struct server *s, int socket, struct batch *b)
             .n = from.n, .version = from.version, .socket = (uint8_t)socket, .id = q->m.id};
         memcpy(q->from.peer, from.id, sizeof from.id);
         q->key = from.key;
+        if (!server_is_worker_socket(socket) && q->m.kind != MSG_submit_many)
+            s->asked_ms = s->now_ms;
         b->n += (size_t)allowed(s, q);
     }
 }
@@ -218,7 +241,7 @@ static int keeps_nothing(enum msg_kind kind)
     return kind == MSG_heartbeat || kind == MSG_worker_hello;
 }
 
-/* Whoever is answered here is not answered again. */
+/* Whoever is answered here (or later: bulk.c) is not answered again. */
 static int put_off(struct server *s, struct asked *q)
 {
     struct message idle = {.kind = MSG_idle, .idle.wait_ms = RETRY_MS};
@@ -360,7 +383,8 @@ static int wait_for(struct server *s, int timeout_ms)
 {
     int64_t next = s->resting ? s->retry_ms : core_next_ms(s->core);
     int64_t left = next - server_now(s);
-    if (s->core && (pages_wait(s->pages) || forget_waits(s->forget))) return 0;
+    if (s->core && (pages_wait(s->pages) || forget_waits(s->forget) || bulk_waits(s->bulk)))
+        return 0;
     return left < 0 ? 0 : left < timeout_ms ? (int)left + 1 : timeout_ms;
 }
 
@@ -392,10 +416,48 @@ static void try_again(struct server *s, const struct batch *b)
               "the database can be written again");
 }
 
+static void questions(struct server *s, struct batch *b)
+{
+    store_hold(s->store);
+    for (size_t i = 0; i < b->n; i++) {
+        if (!s->core) server_refuse(s, &b->v[i].from, &s->trouble);
+        else if (answer_knows(b->v[i].m.kind)) answer_question(s, b, &b->v[i]);
+    }
+    store_let_go(s->store);
+}
+
+/* Who stops takes nothing any more, and half of a message is no answer: what has begun goes in first. */
+static void end_bulk(struct server *s)
+{
+    struct asked piece;
+
+    while (s->core && !s->resting && bulk_piece(s, 0, &piece)) {
+        struct batch b = {0};
+        step(s, &b, &piece);
+        carry_out(s, &b);
+        bulk_turn(s, &s->trouble);
+        batch_fini(&b);
+    }
+}
+
+static void steps(struct server *s, struct batch *b)
+{
+    struct core_event tick = {.type = CORE_TICK};
+    struct asked piece;
+
+    for (size_t i = 0; i < b->n; i++) {
+        struct asked *q = &b->v[i];
+        if (answer_knows(q->m.kind)) continue;
+        if (bulk_take(s, q)) q->from.socket = NOBODY;
+        else step(s, b, q);
+    }
+    if (bulk_piece(s, people_ask(s), &piece)) step(s, b, &piece);
+    if (!s->resting) core_step(s->core, &tick, s->now_ms, &b->actions);
+}
+
 void server_turn(struct server *s, int timeout_ms)
 {
     struct batch b = {.v = mem_alloc(BATCH, sizeof *b.v)};
-    struct core_event tick = {.type = CORE_TICK};
     int ready[SOCKETS] = {0};
     struct err e;
 
@@ -406,18 +468,14 @@ void server_turn(struct server *s, int timeout_ms)
         if (ready[i]) receive(s, i, &b);
     tally_batch(&s->tally, b.n);
     try_again(s, &b);
-    for (size_t i = 0; s->core && i < b.n; i++)
-        if (!answer_knows(b.v[i].m.kind)) step(s, &b, &b.v[i]);
+    questions(s, &b);
+    for (size_t i = 0; i < b.n; i++)
+        if (b.v[i].m.kind == MSG_stop) end_bulk(s);
     if (s->core) {
-        if (!s->resting) core_step(s->core, &tick, s->now_ms, &b.actions);
+        steps(s, &b);
         carry_out(s, &b);
     }
-    store_hold(s->store);
-    for (size_t i = 0; i < b.n; i++) {
-        if (!s->core) server_refuse(s, &b.v[i].from, &s->trouble);
-        else if (answer_knows(b.v[i].m.kind)) answer_question(s, &b, &b.v[i]);
-    }
-    store_let_go(s->store);
+    bulk_turn(s, &s->trouble);
     if (s->core) {
         pages_turn(s);
         forget_turn(s);
@@ -447,6 +505,7 @@ void server_stop(struct server *s, int drain)
                             .user = s->user,
                             .role = ROLE_ADMIN,
                             .from = {.socket = NOBODY}};
+    end_bulk(s);
     own_event(s, &ev);
 }
 

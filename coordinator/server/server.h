@@ -1,8 +1,9 @@
 /* server.h - the coordinator as a process: sockets, clock and disk around the core.
  *
- *     one turn:   wait -> receive up to BATCH messages -> core_step for each -> one transaction -> answers
+ *     one turn:   wait -> receive some messages -> answers to questions -> core_step for each of the others -> one transaction -> answers
  *
- * Nothing is answered before it is durable; reading questions are answered last, so that they see what is durable. When the
+ * Nothing is answered before it is durable; questions that only read are answered first, by what the turns before have made durable, and
+ * a turn is short while people ask. When the
  * transaction fails nobody of the batch is told anything but `refused`, the core is thrown away and loaded again from the
  * disk (SQLite's pager has an ERROR state for the same reason: memory and disk may disagree). While even that fails
  * everything is refused, and loading is tried again each second. Loading costs seconds where a million jobs wait, so a disk that took
@@ -13,7 +14,7 @@
  * next turn (pages.c).
  *
  * One thread. Files: main.c (process), dispatch.c (the turn), who.c (who speaks), event.c (from a message to an event of the
- * core), answer.c (questions), jobs.c (rows about jobs), pages.c (pages of the queue), stage.c (what a group is handed), why.c (one
+ * core), bulk.c (submissions of many jobs), answer.c (questions), jobs.c (rows about jobs), pages.c (pages of the queue), stage.c (what a group is handed), why.c (one
  * line about a job), watch.c (progress in memory), forget.c (objects that nobody needs any more), news.c (the log), tally.c (what
  * is counted and shown), notify.c (systemd), groups.c (the launcher beside it), home.c (folders, lock).
  */
@@ -27,10 +28,11 @@
 #include "proto/link.h"
 
 /* The doors' sockets are there when doors are (doors.h). */
-enum { USERS, WORKERS, DOOR_USERS, DOOR_WORKERS, SOCKETS, NOBODY = 255 };
+enum { USERS, WORKERS, DOOR_USERS, DOOR_WORKERS, SOCKETS, BULK = 254, NOBODY = 255 };    /* BULK: an answer to bulk.c */
 
 struct rings;
 struct pages;
+struct bulk;
 struct forget;
 
 /* One message and who sent it. */
@@ -59,9 +61,11 @@ struct server {
     struct badges *badges;
     struct rings *rings;
     struct pages *pages;
+    struct bulk *bulk;
     struct forget *forget;
     char user[PROTO_NAME + 1];        /* who runs this: ipc sockets are theirs alone */
     int64_t now_ms, wall_ms, mono_ms, retry_ms;
+    int64_t asked_ms;                 /* when a user was heard last, with less than many jobs */
     int resting;                      /* the disk takes nothing: tried again at retry_ms, and for whoever asks after rest_ms */
     int64_t rest_ms;
     struct err trouble;               /* why the core is not there, or why it rests */
@@ -125,6 +129,19 @@ void pages_free(struct pages *p);
 enum code pages_ask(struct server *s, const struct asked *q, struct err *e);
 void pages_turn(struct server *s);
 int pages_wait(const struct pages *p);                    /* somebody waits: do not sleep */
+
+/* ---- bulk.c ---- */
+
+struct bulk *bulk_make(void);
+void bulk_free(struct bulk *b);
+/* 1: a long submit_many is taken, and answered in a later turn; 0: it is to be stepped as it is. */
+int bulk_take(struct server *s, const struct asked *q);
+/* The next piece to step, if any; it is answered to the socket BULK. small: people wait. Lent until bulk_turn. */
+int bulk_piece(struct server *s, int small, struct asked *piece);
+void bulk_heard(struct server *s, struct message *m);
+/* Ends the turn: refuses a piece that was not answered, or everything while there is no core, and lets go what has its answer. */
+void bulk_turn(struct server *s, struct err *why);
+int bulk_waits(const struct bulk *b);                     /* there is something to do: do not sleep */
 
 /* ---- stage.c ---- */
 
