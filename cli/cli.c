@@ -182,20 +182,23 @@ enum code cli_commits(const char *lineage, struct arena *a, struct commit_rows *
     }
 }
 
-enum code cli_commit(const char *lineage, const char *name, struct arena *a, struct hash *out,
-                     struct err *e)
+size_t cli_n_images(const struct commit_row *r)
+{
+    return r->n_images ? (size_t)r->n_images : r->images.n;
+}
+
+enum code cli_commit_row(const char *lineage, const char *name, struct arena *a,
+                         struct commit_row *out, struct err *e)
 {
     struct commit_rows rows;
     char text[HASH_TEXT];
-    *out = (struct hash){{0}};
-    if (!name || !*name) return OK;
     enum code rc = cli_commits(lineage, a, &rows, e);
     size_t n = strlen(name), found = 0;
     for (size_t i = 0; !rc && i < rows.n; i++) {
         int by_hash = n >= 4 && !strncmp(hash_text(rows.v[i].commit, text), name, n);
         int by_number = n < 4 && strtoull(name, NULL, 10) == rows.v[i].number;
         if (!by_hash && !by_number && strcmp(rows.v[i].token, name)) continue;
-        *out = rows.v[i].commit;
+        *out = rows.v[i];
         found++;
     }
     if (!rc && found == 1) return OK;
@@ -205,6 +208,15 @@ enum code cli_commit(const char *lineage, const char *name, struct arena *a, str
                        lineage);
     return err_set(e, ERR_NOT_FOUND, "no commit %s in %s; engram log %s lists them", name, lineage,
                    lineage);
+}
+
+enum code cli_commit(const char *lineage, const char *name, struct arena *a, struct hash *out,
+                     struct err *e)
+{
+    struct commit_row row = {0};
+    enum code rc = name && *name ? cli_commit_row(lineage, name, a, &row, e) : OK;
+    *out = row.commit;
+    return rc;
 }
 
 enum code cli_commit_or_base(const char *lineage, const char *name, struct arena *a,

@@ -52,10 +52,13 @@ int cli_is_far(void);
 /* The objects of the coordinator that is spoken to: its home's; of one that is far a cache of what was fetched, $XDG_CACHE_HOME/engram or
  * ~/.cache/engram, of CLI_CACHE_BYTES. */
 enum code cli_objects(struct objects **out, struct err *e);
+/* What names an object: a job, among its images, outputs, or as its commit; and where it is not zero an evaluation that the job made. Who sees
+ * the job may fetch it. */
+struct origin { uint64_t job; struct hash within; };
 /* Fetches those that are not there, if the coordinator is far; zero hashes are none. */
-enum code cli_bring(struct objects *o, const struct hash *h, size_t n, struct err *e);
+enum code cli_bring(struct objects *o, struct origin from, const struct hash *h, size_t n, struct err *e);
 /* cli_bring, then objects_get. */
-enum code cli_object(struct objects *o, struct hash h, size_t limit, struct bytes *out, struct err *e);
+enum code cli_object(struct objects *o, struct origin from, struct hash h, size_t limit, struct bytes *out, struct err *e);
 /* A file becomes an object where the coordinator is. */
 enum code cli_send(struct objects *o, const char *path, struct hash *out, struct err *e);
 void cli_objects_release(void);                    /* of the cache, by cli_close */
@@ -69,6 +72,10 @@ struct hash cli_key(void);
 enum code cli_lineage(const char *name, struct arena *a, struct lineage_row *out, struct err *e);
 /* Every commit row of a lineage, oldest first. */
 enum code cli_commits(const char *lineage, struct arena *a, struct commit_rows *out, struct err *e);
+/* Its images, also for who does not see which. */
+size_t cli_n_images(const struct commit_row *r);
+/* The row of a commit of the lineage: by hash prefix (4 digits or more), by number ("3"), by token. */
+enum code cli_commit_row(const char *lineage, const char *name, struct arena *a, struct commit_row *out, struct err *e);
 /* A commit of the lineage by hash prefix (4 digits or more), by number ("3"), or the head ("" or NULL: zero hash). */
 enum code cli_commit(const char *lineage, const char *name, struct arena *a, struct hash *out, struct err *e);
 /* The same, or the base model without any commit ("0": proto_base_alone). */

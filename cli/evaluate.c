@@ -23,6 +23,7 @@ struct evaluating {
     struct arena arena;
     struct objects *store;
     struct commit_rows commits;
+    uint64_t *measured_by; /* [commits.n] jobs whose evaluations the rows name */
     struct lineage_row row;
 };
 
@@ -85,16 +86,30 @@ static enum code measure(struct evaluating *v, struct err *e)
     if (!rc && !row.results.n)
         rc = err_set(e, ERR_INTERNAL, "job %" PRIu64 " left no evaluation", row.job);
     for (size_t i = 0; !rc && i < v->commits.n; i++)
-        if (hash_equal(v->commits.v[i].commit, row.commit))
+        if (hash_equal(v->commits.v[i].commit, row.commit)) {
             v->commits.v[i].evaluation = row.results.v[0];
+            v->measured_by[i] = row.job;
+        }
     return rc;
 }
 
-static enum code made_of(struct evaluating *v, struct hash h, const char **made, struct err *e)
+static enum code read_commits(struct evaluating *v, struct err *e)
+{
+    enum code rc = cli_commits(v->lineage, &v->arena, &v->commits, e);
+    if (rc) return rc;
+    v->measured_by = arena_alloc(&v->arena, (v->commits.n + 1) * sizeof *v->measured_by);
+    if (!v->measured_by) return err_set(e, ERR_NOMEM, "out of memory for commits");
+    for (size_t i = 0; i < v->commits.n; i++) v->measured_by[i] = v->commits.v[i].job;
+    return OK;
+}
+
+static enum code made_of(struct evaluating *v, const struct commit_row *row, const char **made,
+                         struct err *e)
 {
     struct bytes b = {0};
     struct commit c = {0};
-    enum code rc = cli_object(v->store, h, OBJECT_BYTES, &b, e);
+    enum code rc =
+        cli_object(v->store, (struct origin){.job = row->job}, row->commit, OBJECT_BYTES, &b, e);
     if (!rc) rc = commit_decode(b.data, b.n, &c, e);
     if (!rc && !(*made = arena_strdup(&v->arena, c.made)))
         rc = err_set(e, ERR_NOMEM, "out of memory for a report");
@@ -117,14 +132,14 @@ static enum code report_commits(struct evaluating *v, struct report *r, struct e
                                       .n_photos = (int)row->images.n,
                                       .evaluation = row->evaluation,
                                       .seconds = row->seconds};
-        rc = made_of(v, row->commit, &c[i].made, e);
+        rc = made_of(v, row, &c[i].made, e);
     }
     r->commit = c;
     r->n = (int)v->commits.n;
     return rc;
 }
 
-/* The pictures of one sample job, a row per prompt. */
+/* The pictures of one sample job, a row per prompt. What is not there any more (it was forgotten) is left out of a report. */
 static enum code gallery_job(struct evaluating *v, const char *name, struct report_sample *out,
                              size_t room, size_t *n, struct err *e)
 {
@@ -142,6 +157,8 @@ static enum code gallery_job(struct evaluating *v, const char *name, struct repo
         return err_set(e, ERR_USAGE, "--gallery %s: not a sample job that is done", name);
     const struct strs *prompts = &request.sample.prompts;
     size_t per = prompts->n ? row->results.n / prompts->n : 0;
+    rc = cli_bring(v->store, (struct origin){.job = job}, row->results.v, row->results.n, e);
+    if (rc && rc != ERR_NOT_FOUND) return rc;
     for (size_t i = 0; i < prompts->n && *n < room; i++) {
         struct report_sample *s = &out[(*n)++];
         s->prompt = prompts->v[i];
@@ -163,36 +180,37 @@ static enum code report_gallery(struct evaluating *v, struct report *r, struct e
     return rc;
 }
 
-/* The pictures that one evaluation names. */
-static enum code bring_pictures(struct evaluating *v, struct hash h, struct err *e)
+/* The pictures that the evaluation of a commit names. */
+static enum code bring_pictures(struct evaluating *v, size_t commit, struct err *e)
 {
     struct bytes b = {0};
     struct evaluation x = {0};
+    struct hash h = v->commits.v[commit].evaluation;
+    struct origin from = {.job = v->measured_by[commit]};
     if (hash_is_zero(h)) return OK;
-    enum code rc = cli_object(v->store, h, OBJECT_BYTES, &b, e);
+    enum code rc = cli_object(v->store, from, h, OBJECT_BYTES, &b, e);
+    from.within = h;
     if (!rc) rc = evaluation_read((const char *)b.data, b.n, &x, e);
     for (int i = 0; !rc && i < x.n; i++) {
         const struct concept_score *s = &x.concept[i];
-        rc = cli_bring(v->store, s->picture, (size_t)s->n_pictures, e);
-        if (!rc) rc = cli_bring(v->store, s->before, (size_t)s->n_pictures, e);
+        rc = cli_bring(v->store, from, s->picture, (size_t)s->n_pictures, e);
+        if (!rc) rc = cli_bring(v->store, from, s->before, (size_t)s->n_pictures, e);
     }
     evaluation_fini(&x);
     free(b.data);
     return rc;
 }
 
-/* All that the report shows, where the coordinator is far. What is not there any more (it was forgotten) is left out. */
-static enum code bring(struct evaluating *v, const struct report *r, struct err *e)
+/* Photos and pictures of the commits, where the coordinator is far. What is not there any more is left out. */
+static enum code bring(struct evaluating *v, struct err *e)
 {
     enum code rc = OK;
-    for (int i = 0; (!rc || rc == ERR_NOT_FOUND) && i < r->n; i++) {
-        const struct report_commit *c = &r->commit[i];
-        rc = bring_pictures(v, c->evaluation, e);
-        for (int k = 0; (!rc || rc == ERR_NOT_FOUND) && k < c->n_photos; k++)
-            rc = cli_bring(v->store, &c->photo[k], 1, e);
+    for (size_t i = 0; (!rc || rc == ERR_NOT_FOUND) && i < v->commits.n; i++) {
+        const struct commit_row *c = &v->commits.v[i];
+        rc = bring_pictures(v, i, e);
+        for (size_t k = 0; (!rc || rc == ERR_NOT_FOUND) && k < c->images.n; k++)
+            rc = cli_bring(v->store, (struct origin){.job = c->job}, &c->images.v[k], 1, e);
     }
-    for (int i = 0; (!rc || rc == ERR_NOT_FOUND) && i < r->n_samples; i++)
-        rc = cli_bring(v->store, r->sample[i].picture, (size_t)r->sample[i].n, e);
     return rc == ERR_NOT_FOUND ? OK : rc;
 }
 
@@ -207,7 +225,7 @@ static enum code report(struct evaluating *v, struct err *e)
         .title = title, .lineage = v->lineage, .base_model = base_text, .store = v->store};
     enum code rc = report_commits(v, &r, e);
     if (!rc) rc = report_gallery(v, &r, e);
-    if (!rc && cli_is_far()) rc = bring(v, &r, e);
+    if (!rc && cli_is_far()) rc = bring(v, e);
     if (!rc && v->out) rc = report_write(v->out, &r, e);
     if (!rc && v->summary) rc = report_summary(v->summary, &r, e);
     return rc;
@@ -218,7 +236,8 @@ static enum code newest(struct evaluating *v, struct evaluation *out, struct err
     struct bytes b = {0};
     for (size_t i = v->commits.n; i-- > 0;) {
         if (hash_is_zero(v->commits.v[i].evaluation)) continue;
-        enum code rc = cli_object(v->store, v->commits.v[i].evaluation, OBJECT_BYTES, &b, e);
+        enum code rc = cli_object(v->store, (struct origin){.job = v->measured_by[i]},
+                                  v->commits.v[i].evaluation, OBJECT_BYTES, &b, e);
         if (!rc) rc = evaluation_read((const char *)b.data, b.n, out, e);
         if (cli.json && !rc) {
             json_t *j = json_loadb((const char *)b.data, b.n, 0, NULL);
@@ -244,7 +263,7 @@ static void print_table(const struct evaluation *v)
 static enum code gather(struct evaluating *v, struct err *e)
 {
     enum code rc = cli_lineage(v->lineage, &v->arena, &v->row, e);
-    if (!rc) rc = cli_commits(v->lineage, &v->arena, &v->commits, e);
+    if (!rc) rc = read_commits(v, e);
     if (!rc && !v->commits.n)
         rc = err_set(e, ERR_NOT_FOUND,
                      "%s has no commits to evaluate; engram learn --lineage %s ... makes one",

@@ -139,7 +139,8 @@ static enum code apply_commit(struct exporting *v, const struct commit_row *row,
     struct bytes b = {0};
     struct commit c = {0};
     char name[HASH_TEXT];
-    enum code rc = cli_object(v->store, row->commit, OBJECT_BYTES, &b, e);
+    enum code rc =
+        cli_object(v->store, (struct origin){.job = row->job}, row->commit, OBJECT_BYTES, &b, e);
     if (!rc) rc = commit_decode(b.data, b.n, &c, e);
     if (!rc) rc = lineage_apply(&v->state, &c, row->commit, e);
     if (rc) err_context(e, "commit %.12s", hash_text(row->commit, name));
@@ -164,9 +165,10 @@ static enum code add_figures(struct exporting *v, struct exchange_concept *conce
 {
     struct bytes b = {0};
     struct evaluation figures = {0};
-    struct hash h = v->commits.v[v->commits.n - 1].evaluation;
-    if (hash_is_zero(h)) return OK;
-    enum code rc = cli_object(v->store, h, OBJECT_BYTES, &b, e);
+    const struct commit_row *newest = &v->commits.v[v->commits.n - 1];
+    if (hash_is_zero(newest->evaluation)) return OK;
+    enum code rc = cli_object(v->store, (struct origin){.job = newest->job}, newest->evaluation,
+                              OBJECT_BYTES, &b, e);
     if (!rc) rc = evaluation_read((const char *)b.data, b.n, &figures, e);
     for (int i = 0; !rc && i < figures.n; i++)
         for (size_t k = 0; k < v->commits.n; k++) {

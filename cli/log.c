@@ -30,13 +30,13 @@ static json_t *hashes_json(const struct hashes *h)
 
 static json_t *commit_row_json(const struct commit_row *r)
 {
-    return json_pack("{s:I,s:o,s:o,s:I,s:s,s:s,s:s,s:o,s:f,s:I,s:o,s:o}", "number",
+    return json_pack("{s:I,s:o,s:o,s:I,s:s,s:s,s:s,s:o,s:I,s:f,s:I,s:o,s:o}", "number",
                      (json_int_t)r->number, "commit", cli_hash_json(r->commit), "parent",
                      cli_hash_json(r->parent), "job", (json_int_t)r->job, "token", r->token,
                      "class", r->class_word, "kind", proto_concept_kind(r->kind), "images",
-                     hashes_json(&r->images), "seconds", r->seconds, "committed_ms",
-                     (json_int_t)r->committed_ms, "evaluation", cli_hash_json(r->evaluation),
-                     "previews", hashes_json(&r->previews));
+                     hashes_json(&r->images), "n_images", (json_int_t)cli_n_images(r), "seconds",
+                     r->seconds, "committed_ms", (json_int_t)r->committed_ms, "evaluation",
+                     cli_hash_json(r->evaluation), "previews", hashes_json(&r->previews));
 }
 
 static int run_log(int argc, char **argv)
@@ -63,7 +63,7 @@ static int run_log(int argc, char **argv)
         char hash[HASH_TEXT], when[32], took[32];
         printf("%3" PRIu64 "  %.12s  %-14s %-12s %-7s %2zu images  %9s  %s  job %" PRIu64 "\n",
                r->number, hash_text(r->commit, hash), r->token, r->class_word,
-               proto_concept_kind(r->kind), r->images.n, cli_duration(r->seconds, took),
+               proto_concept_kind(r->kind), cli_n_images(r), cli_duration(r->seconds, took),
                date(r->committed_ms, when), r->job);
     }
     cli_close();
@@ -80,13 +80,13 @@ const struct verb verb_log = {
     .run = run_log,
 };
 
-static enum code read_commit(struct hash h, struct commit *c, struct err *e)
+static enum code read_commit(const struct commit_row *row, struct commit *c, struct err *e)
 {
     struct objects *store;
     struct bytes b = {0};
     enum code rc = cli_objects(&store, e);
     if (rc) return rc;
-    rc = cli_object(store, h, COMMIT_BYTES, &b, e);
+    rc = cli_object(store, (struct origin){.job = row->job}, row->commit, COMMIT_BYTES, &b, e);
     if (!rc) rc = commit_decode(b.data, b.n, c, e);
     free(b.data);
     objects_close(store);
@@ -96,12 +96,13 @@ static enum code read_commit(struct hash h, struct commit *c, struct err *e)
 static int show_commit(const char *lineage, const char *name, struct arena *a)
 {
     struct err e = {0};
-    struct hash h;
+    struct commit_row row;
     struct commit c;
     char own[HASH_TEXT], parent[HASH_TEXT], base[HASH_TEXT];
-    if (cli_commit(lineage, name, a, &h, &e) || read_commit(h, &c, &e)) return cli_fail(&e);
+    if (cli_commit_row(lineage, name, a, &row, &e) || read_commit(&row, &c, &e))
+        return cli_fail(&e);
     json_t *made = json_loads(c.made, 0, NULL);
-    hash_text(h, own);
+    hash_text(row.commit, own);
     if (cli.json)
         return cli_print(json_pack("{s:s,s:o,s:o,s:s,s:s,s:s,s:I,s:I,s:o}", "commit", own, "parent",
                                    cli_hash_json(c.parent), "base", cli_hash_json(c.base), "token",

@@ -57,9 +57,10 @@ void cli_objects_release(void)
     cache = NULL;
 }
 
-enum code cli_bring(struct objects *o, const struct hash *h, size_t n, struct err *e)
+enum code cli_bring(struct objects *o, struct origin from, const struct hash *h, size_t n,
+                    struct err *e)
 {
-    struct fetch f = {.store = o};
+    struct fetch f = {.store = o, .job = from.job, .within = from.within};
     enum code rc = OK;
 
     if (!cache) return OK;
@@ -74,10 +75,10 @@ enum code cli_bring(struct objects *o, const struct hash *h, size_t n, struct er
     return rc;
 }
 
-enum code cli_object(struct objects *o, struct hash h, size_t limit, struct bytes *out,
-                     struct err *e)
+enum code cli_object(struct objects *o, struct origin from, struct hash h, size_t limit,
+                     struct bytes *out, struct err *e)
 {
-    enum code rc = cli_bring(o, &h, 1, e);
+    enum code rc = cli_bring(o, from, &h, 1, e);
     char name[HASH_TEXT];
 
     if (!rc) rc = objects_get(o, h, limit, out, e);

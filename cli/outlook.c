@@ -128,7 +128,7 @@ static enum code make_evaluation(struct outlook *o, struct err *e)
         c[i] = (struct evaluate_concept){.token = r->token,
                                          .class_word = r->class_word,
                                          .kind = proto_concept_kind(r->kind),
-                                         .n_references = (int)r->images.n};
+                                         .n_references = (int)cli_n_images(r)};
     }
     c[n] = (struct evaluate_concept){.token = o->task.token,
                                      .class_word = o->task.class_word,

@@ -42,7 +42,8 @@ static enum code find_lineage(struct planning *p, struct err *e)
     x->base = p->row.base_path;
     x->base_hash = p->row.base_hash;
     for (size_t i = 0; !rc && i < x->commits.n; i++)
-        rc = cli_bring(x->store, &x->commits.v[i].commit, 1, e);
+        rc = cli_bring(x->store, (struct origin){.job = x->commits.v[i].job},
+                       &x->commits.v[i].commit, 1, e);
     for (size_t i = 0; !rc && i < x->commits.n; i++)
         if (!strcmp(x->commits.v[i].token, p->concept.token))
             rc = err_set(e, ERR_EXISTS,

@@ -88,7 +88,7 @@ static enum code submit(const struct sampling *s, const struct words *given,
 }
 
 static struct sheet sheet_of(const struct sampling *s, const struct prompt_list *prompts,
-                             const struct hash *picture)
+                             const struct hash *picture, uint64_t job)
 {
     return (struct sheet){.dir = s->out,
                           .is_evaluation = !strcmp(s->layout, EVALUATION),
@@ -96,7 +96,8 @@ static struct sheet sheet_of(const struct sampling *s, const struct prompt_list 
                           .plain = prompts->plain,
                           .n_prompts = prompts->n,
                           .per_prompt = (size_t)s->per_prompt,
-                          .picture = picture};
+                          .picture = picture,
+                          .job = job};
 }
 
 static int collect(const struct sampling *s, const struct prompt_list *prompts,
@@ -105,7 +106,7 @@ static int collect(const struct sampling *s, const struct prompt_list *prompts,
     struct err e = {0};
     struct objects *store;
     int on_sheet = 0;
-    struct sheet sheet = sheet_of(s, prompts, row->results.v);
+    struct sheet sheet = sheet_of(s, prompts, row->results.v, row->job);
     size_t n = prompts->n * (size_t)s->per_prompt;
     if (row->results.n != n) {
         err_set(&e, ERR_INTERNAL, "job %" PRIu64 " made %zu pictures, expected %zu", row->job,
@@ -168,7 +169,7 @@ static int run(int argc, char **argv)
         err_set(&e, ERR_USAGE, "--n %" PRId64 ": expected 1 to 64", s.per_prompt);
     else if (strcmp(s.layout, "plain") != 0 && strcmp(s.layout, EVALUATION) != 0)
         err_set(&e, ERR_USAGE, "--layout %s: choose plain or " EVALUATION, s.layout);
-    struct sheet sheet = sheet_of(&s, &prompts, NULL);
+    struct sheet sheet = sheet_of(&s, &prompts, NULL, 0);
     if (e.code || sheet_check(&sheet, &e) || submit(&s, &given, &prompts, &a, &job, &e))
         return cli_fail(&e);
     if (s.no_wait) {

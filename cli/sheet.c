@@ -70,7 +70,8 @@ static enum code one(const struct sheet *s, struct objects *store, size_t i, str
     struct bytes b = {0};
     stem(s->prompt[i / s->per_prompt], i + 1, name);
     snprintf(path, sizeof path, "%s/%s%s.png", s->dir, s->is_evaluation ? SAMPLES "/" : "", name);
-    enum code rc = cli_object(store, s->picture[i], PICTURE_BYTES, &b, e);
+    enum code rc =
+        cli_object(store, (struct origin){.job = s->job}, s->picture[i], PICTURE_BYTES, &b, e);
     if (!rc) rc = file_write(path, b.data, b.n, e);
     if (!rc) rc = image_decode(b.data, b.n, path, im, NULL, e);
     free(b.data);

@@ -15,6 +15,7 @@ struct sheet {
     const char *const *plain;          /* [n_prompts] for the evaluation: without tokens */
     size_t n_prompts, per_prompt;
     const struct hash *picture;        /* [n_prompts][per_prompt] */
+    uint64_t job;                      /* that made them */
 };
 
 /* Writes dir/<number>-<words of the prompt>.png for each picture and dir/sheet.png: a row per prompt, per_prompt columns. For an

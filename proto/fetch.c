@@ -72,7 +72,9 @@ static enum code get_part(struct fetch *f, struct hash h, struct arrival *in, ui
                           struct err *e)
 {
     uint64_t have = arrival_have(in);
-    struct message ask = {.kind = MSG_object_get, .object_get = {h, have, PROTO_PART}}, answer;
+    struct message ask = {.kind = MSG_object_get,
+                          .object_get = {h, have, PROTO_PART, f->job, f->within}},
+                   answer;
     struct arena a = {0};
     enum code rc = call(f, &ask, have, *size, &a, &answer, e);
 

@@ -19,6 +19,9 @@ struct fetch {
     struct objects *store;            /* borrowed: where objects come to; fetch_put does not need it */
     const char *folder;               /* borrowed: where they lie until they are whole, on the same file system */
     uint64_t most_bytes;              /* of one object; 0: FETCH_MOST */
+    /* For fetch_get by a user: the job that names the object, and the evaluation of it that does, or zero (PROTOCOL.md, object_get). */
+    uint64_t job;
+    struct hash within;
     /* After each part, with the bytes so far. Nonzero: stop (ERR_CANCELLED). NULL: nobody wants to know. */
     int (*progress)(void *self, uint64_t done, uint64_t of);
     void *self;
@@ -26,7 +29,8 @@ struct fetch {
 
 #define FETCH_MOST (UINT64_C(1) << 40)
 
-/* Brings the object into the store; at once if it is there. ERR_NOT_FOUND: the other side has none. ERR_CORRUPT: what it sends is not what
+/* Brings the object into the store; at once if it is there. ERR_NOT_FOUND: the other side has none, or the
+ * job does not name it or is not ours to see. ERR_CORRUPT: what it sends is not what
  * the hash says, twice. */
 enum code fetch_get(struct fetch *f, struct hash h, struct err *e);
 

@@ -13,7 +13,8 @@
  *     too many of this key                -> refused(again), and silence for whoever does not listen even to that
  *     not a whole, correct message        -> refused(protocol)
  *     not one that belongs here           -> refused(denied)
- *     object_get, object_put              -> answered here, from and into the home's objects
+ *     object_put; a worker's object_get   -> answered here, from and into the home's objects
+ *     a user's object_get                 -> to the coordinator, which gives it back if they may have it; then ditto
  *     else                                -> to the coordinator, with the key; the answer goes back the same way
  *
  * One thread, beside ZeroMQ's and the one that answers who may come in. Files: main.c (process, limits of the system), pass.c (the

@@ -1,4 +1,5 @@
-/* object.c - what a door says about bytes of objects: object_get out of the home's objects, object_put into them.
+/* object.c - what a door says about bytes of objects: object_get out of the home's objects, object_put into them. Whether a user may have
+ * an object the coordinator has looked at before; what an evaluation names inside is looked at here.
  *
  * A few uploads are held open, each with the hash of what has come; whoever is pushed out goes on later from what lies in the folder,
  * which is read again in steps while the sender hears `again`. Repeating any request is harmless: bytes that are there already
@@ -19,7 +20,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { OPEN = 64, IDLE_MS = 60 * 1000, SWEEP_MS = 3600 * 1000 };
+/* EVALUATION: bytes of one, at most. */
+enum { EVALUATION = 16 << 20, OPEN = 64, IDLE_MS = 60 * 1000, SWEEP_MS = 3600 * 1000 };
 
 /* Left free on the disk: what the coordinator needs to go on writing for a while. */
 #define RESERVE_BYTES (UINT64_C(128) << 20)
@@ -131,19 +133,51 @@ static enum code read_part(int fd, uint64_t offset, uint8_t *to, size_t n, struc
     return OK;
 }
 
-static enum code get(struct door_objects *o, const struct msg_object_get *m, struct arena *a,
-                     struct msg_object_part *out, struct err *e)
+static enum code open_object(struct door_objects *o, struct hash h, int *fd, uint64_t *size,
+                             struct err *e)
 {
     char path[PATH_MAX], name[HASH_TEXT];
     struct stat st;
-    enum code rc = OK;
-    objects_path(o->store, m->hash, path, sizeof path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-    if (fd < 0 && errno == ENOENT)
-        return err_set(e, ERR_NOT_FOUND, "there is no object %.12s here", hash_text(m->hash, name));
-    if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode)) rc = err_errno(e, "open an object");
-    uint64_t size = rc ? 0 : (uint64_t)st.st_size;
+    objects_path(o->store, h, path, sizeof path);
+    *size = 0;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (*fd < 0 && errno == ENOENT)
+        return err_set(e, ERR_NOT_FOUND, "there is no object %.12s here", hash_text(h, name));
+    if (*fd < 0 || fstat(*fd, &st) || !S_ISREG(st.st_mode)) return err_errno(e, "open an object");
+    *size = (uint64_t)st.st_size;
+    return OK;
+}
+
+/* An evaluation is JSON, in which a hash stands as 64 digits. */
+static enum code named_within(struct door_objects *o, struct hash within, struct hash h,
+                              struct arena *a, struct err *e)
+{
+    char text[HASH_TEXT];
+    uint8_t *data = NULL;
+    uint64_t size;
+    int fd, found = 0;
+    enum code rc = open_object(o, within, &fd, &size, e);
+
+    if (!rc && size <= EVALUATION && !(data = arena_alloc(a, (size_t)size + 1)))
+        rc = err_set(e, ERR_NOMEM, "the door has no memory at the moment");
+    if (data && !(rc = read_part(fd, 0, data, (size_t)size, e)))
+        found = memmem(data, (size_t)size, hash_text(h, text), 2 * HASH_BYTES) != NULL;
+    if (fd >= 0) close(fd);
+    return rc || found ? rc
+                       : err_set(e, ERR_NOT_FOUND, "this evaluation does not name object %.12s",
+                                 hash_text(h, text));
+}
+
+static enum code get(struct door_objects *o, const struct msg_object_get *m, struct arena *a,
+                     struct msg_object_part *out, struct err *e)
+{
+    uint64_t size;
+    int fd;
+    enum code rc = hash_is_zero(m->within) ? OK : named_within(o, m->within, m->hash, a, e);
+
+    if (rc) return hide(rc, e);
+    rc = open_object(o, m->hash, &fd, &size, e);
     uint64_t left = m->offset < size ? size - m->offset : 0;
     size_t n = (size_t)(left < m->length ? left : m->length);
     uint8_t *data = arena_alloc(a, n + 1);

@@ -51,7 +51,8 @@ static void pass_on(struct door *d, const struct link_peer *from, struct slice b
     else if (v == QUOTA_REFUSE)
         refuse(d, from, m->id, ERR_AGAIN, "too much is under way with this key: try again shortly");
     else if (link_server_pass(d->side[DOOR_BACK], from, bytes, NULL)) {
-        quota_end(d->quota, from, m->id, 0, d->now_ms);
+        struct link_peer who = *from;
+        quota_end(d->quota, &who, m->id, 0, d->now_ms);
         refuse(d, from, m->id, ERR_AGAIN, "the coordinator is not there at the moment: try again");
     } else {
         d->n_passed++;
@@ -64,10 +65,6 @@ static void answer_object(struct door *d, const struct link_peer *to, const stru
 {
     struct message answer;
 
-    if (!d->objects) {
-        refuse(d, to, m->id, ERR_DENIED, "this door has no objects");
-        return;
-    }
     door_object(d->objects, to->key, m, d->now_ms, a, &answer);
     answer.id = m->id;
     if (answer.kind == MSG_object_part)
@@ -75,6 +72,15 @@ static void answer_object(struct door *d, const struct link_peer *to, const stru
     if (answer.kind == MSG_refused) d->n_refused++;
     else d->n_passed++;
     link_server_send(d->side[DOOR_FRONT], to, &answer, NULL);
+}
+
+/* What a user may fetch the coordinator knows, who sees which job; it gives the question back if he may. */
+static void look_at_object(struct door *d, const struct link_peer *from, struct slice bytes,
+                           const struct message *m, struct arena *a)
+{
+    if (!d->objects) refuse(d, from, m->id, ERR_DENIED, "this door has no objects");
+    else if (m->kind == MSG_object_get && !d->for_workers) pass_on(d, from, bytes, m);
+    else answer_object(d, from, m, a);
 }
 
 /* A message whose key is fine. Decoding is what costs, so it comes after the quota. */
@@ -95,7 +101,7 @@ static void look_at(struct door *d, struct link_peer *from, struct slice bytes, 
         proto_line(e.text);
         refuse(d, from, m.id, rc, e.text);
     } else if (m.kind == MSG_object_get || m.kind == MSG_object_put) {
-        answer_object(d, from, &m, a);
+        look_at_object(d, from, bytes, &m, a);
     } else {
         pass_on(d, from, bytes, &m);
     }
@@ -133,6 +139,20 @@ static void take_from_guests(struct door *d, struct arena *a)
 
 /* ---- coordinator -> guests ---- */
 
+/* An answer, or a question about an object that may be answered. */
+static void hand_out(struct door *d, struct link_peer *to, struct slice bytes, struct arena *a)
+{
+    struct message m;
+
+    if (proto_peek(bytes.data, bytes.n).kind != MSG_object_get) {
+        link_server_pass(d->side[DOOR_FRONT], to, bytes, NULL);
+        return;
+    }
+    if (proto_decode(bytes.data, bytes.n, a, &m, NULL)) return;
+    to->version = (uint8_t)m.version;
+    answer_object(d, to, &m, a);
+}
+
 static void take_from_coordinator(struct door *d, struct arena *a)
 {
     struct arena_mark mark = arena_mark(a);
@@ -146,7 +166,7 @@ static void take_from_coordinator(struct door *d, struct arena *a)
         if (rc) continue;
         if (to.n == 0) list_take(d, bytes);
         else if (quota_end(d->quota, &to, proto_peek(bytes.data, bytes.n).id, bytes.n, d->now_ms))
-            link_server_pass(d->side[DOOR_FRONT], &to, bytes, NULL);
+            hand_out(d, &to, bytes, a);
         arena_reset(a, mark);
     }
 }

@@ -226,12 +226,12 @@ enum quota_verdict quota_begin(struct quota *q, const struct link_peer *peer, ui
     return put_in(q, at, peer, &new) ? QUOTA_PASS : QUOTA_IGNORE;
 }
 
-int quota_end(struct quota *q, const struct link_peer *peer, uint64_t id, size_t bytes,
-              int64_t now_ms)
+int quota_end(struct quota *q, struct link_peer *peer, uint64_t id, size_t bytes, int64_t now_ms)
 {
     struct under_way **at = find_mark(q, peer, id);
 
     if (!*at) return 0;
+    peer->key = (*at)->of->key;
     fill(&(*at)->of->bytes, q->settings.bytes_per_second, now_ms);
     (*at)->of->bytes.level -= (double)bytes;
     take_out(q, at);

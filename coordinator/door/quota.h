@@ -34,8 +34,8 @@ enum quota_verdict quota_ask(struct quota *q, struct hash key, int64_t now_ms);
 /* It goes on its way. The same request again (same peer, same id) does not count twice. */
 enum quota_verdict quota_begin(struct quota *q, const struct link_peer *peer, uint64_t id, size_t bytes, int64_t now_ms);
 
-/* Its answer of so many bytes has come; the key of the peer is not looked at. 0: no such request is outstanding. */
-int quota_end(struct quota *q, const struct link_peer *peer, uint64_t id, size_t bytes, int64_t now_ms);
+/* Its answer of so many bytes has come. The peer's key is not looked at, but filled in. 0: no such request is outstanding. */
+int quota_end(struct quota *q, struct link_peer *peer, uint64_t id, size_t bytes, int64_t now_ms);
 
 /* The message that quota_ask let pass counts as so many more: it is one that costs the coordinator more than others. */
 void quota_weigh(struct quota *q, struct hash key, double more, int64_t now_ms);

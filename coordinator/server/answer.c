@@ -1,5 +1,5 @@
-/* answer.c - questions that change nothing: ping, lineage_list, log, user_list, group_list, audit; jobs.c and pages.c answer those
- * about jobs. Answers are pages that fit into one message; what does not fit is said by `total`. */
+/* answer.c - questions that change nothing: ping, lineage_list, log, user_list, group_list, audit, object_get; jobs.c and pages.c answer
+ * those about jobs. Answers are pages that fit into one message; what does not fit is said by `total`. */
 #include "coordinator/server/server.h"
 
 #include <string.h>
@@ -117,16 +117,25 @@ static enum code answer_lineages(struct server *s, const struct asked *q, const 
 
 /* ---- log ---- */
 
-static enum code commit_row(struct server *s, const struct core_lineage *l, uint64_t number,
-                            struct arena *a, struct commit_row *r, struct err *e)
+/* Photos and pictures are for who sees the job; others are told how many there are. */
+static void hide(struct commit_row *r)
+{
+    r->images = r->previews = (struct hashes){0};
+    r->evaluation = (struct hash){{0}};
+}
+
+static enum code commit_row(struct server *s, const struct asker *by, const struct core_lineage *l,
+                            uint64_t number, struct arena *a, struct commit_row *r, struct err *e)
 {
     const struct core_link *k = &l->commits[number - 1];
+    struct store_job job;
     struct hashes reports = {0};
     struct core_commit row;
     struct message learn;
     enum code rc;
 
     if ((rc = store_commit(s->store, l->id, number, &row, e)) ||
+        (rc = store_job(s->store, k->job, a, &job, e)) ||
         (rc = store_request(s->store, k->job, 0, a, &learn, NULL, e)))
         return rc;
     *r = (struct commit_row){.number = number,
@@ -143,6 +152,9 @@ static enum code commit_row(struct server *s, const struct core_lineage *l, uint
         (rc = store_outputs(s->store, k->job, STAGE_EVALUATE, a, &reports, NULL, e)))
         return rc;
     if (reports.n) r->evaluation = reports.v[0];
+    r->n_images = r->images.n;
+    r->n_previews = r->previews.n;
+    if (!core_sees(s->core, by->row, by->role, job.past.job.owner)) hide(r);
     return OK;
 }
 
@@ -163,7 +175,7 @@ static enum code answer_log(struct server *s, const struct asked *q, const struc
     for (uint64_t n = ask->after + 1; n <= l->n_commits && rows->n < most && bytes < PAGE_BYTES;
          n++) {
         struct commit_row *r = &rows->v[rows->n];
-        if ((rc = commit_row(s, l, n, a, r, e))) return rc;
+        if ((rc = commit_row(s, by, l, n, a, r, e))) return rc;
         bytes += 700 + (r->images.n + r->previews.n) * HASH_BYTES;
         rows->n++;
     }
@@ -287,6 +299,19 @@ static enum code answer_watch(struct server *s, const struct asked *q, const str
     return jobs_watch(s, q, a, out, e);
 }
 
+/* ---- objects ---- */
+
+/* A door has the bytes: what it may answer goes back to it as it came. */
+static enum code answer_object(struct server *s, const struct asked *q, const struct asker *by,
+                               struct arena *a, struct message *out, struct err *e)
+{
+    (void)by;
+    *out = q->m;
+    if (q->from.socket != DOOR_USERS)
+        return err_set(e, ERR_DENIED, "objects lie in the folder of the home");
+    return object_allowed(s, q, a, e);
+}
+
 /* ---- table ---- */
 
 typedef enum code answer_fn(struct server *s, const struct asked *q, const struct asker *by,
@@ -297,6 +322,7 @@ static answer_fn *const answers[MSG_KINDS] = {
     [MSG_job] = answer_job,           [MSG_watch] = answer_watch,
     [MSG_log] = answer_log,           [MSG_user_list] = answer_users,
     [MSG_group_list] = answer_groups, [MSG_audit] = answer_audit,
+    [MSG_object_get] = answer_object,
 };
 
 int answer_knows(enum msg_kind kind)

@@ -14,7 +14,7 @@
  * next turn (pages.c).
  *
  * One thread. Files: main.c (process), dispatch.c (the turn), who.c (who speaks), event.c (from a message to an event of the
- * core), bulk.c (submissions of many jobs), answer.c (questions), jobs.c (rows about jobs), pages.c (pages of the queue), stage.c (what a group is handed), why.c (one
+ * core), bulk.c (submissions of many jobs), answer.c (questions), jobs.c (rows about jobs), pages.c (pages of the queue), object.c (who may have an object), stage.c (what a group is handed), why.c (one
  * line about a job), watch.c (progress in memory), forget.c (objects that nobody needs any more), news.c (the log), tally.c (what
  * is counted and shown), notify.c (systemd), groups.c (the launcher beside it), home.c (folders, lock).
  */
@@ -120,6 +120,11 @@ enum code answer_no_lineage(const struct server *s, const char *name, struct err
 enum code jobs_row(struct server *s, uint64_t id, struct arena *a, struct job_row *r, struct err *e);
 enum code jobs_answer(struct server *s, const struct asked *q, struct arena *a, struct message *out, struct err *e);
 enum code jobs_watch(struct server *s, const struct asked *q, struct arena *a, struct message *out, struct err *e);
+
+/* ---- object.c ---- */
+
+/* OK: who asks object_get may have the bytes. ERR_NOT_FOUND: the job is not there, is not theirs to see, or does not name the object. */
+enum code object_allowed(struct server *s, const struct asked *q, struct arena *a, struct err *e);
 
 /* ---- pages.c ---- */
 

@@ -143,6 +143,45 @@ static void spoiled(void)
     link_close(bob);
 }
 
+/* The coordinator says who may have what; what an evaluation names only the door can read. */
+static void by_right(void)
+{
+    static const char LIST[] = "{\"concepts\":[{\"pictures\":[\"%s\"]}]}";
+    struct link *bob = house_link(&h, BOB, 8000);
+    struct hash picture = hash_bytes("picture", 7), hers = hash_bytes("hers", 4), list;
+    char text[200], name[HASH_TEXT];
+    struct message ask = {.kind = MSG_object_get, .object_get = {picture, 0, 100, 7, {{0}}}}, r;
+    struct hash key;
+
+    int n = snprintf(text, sizeof text, LIST, hash_text(picture, name));
+    is_code(objects_put(home, text, (size_t)n, &list, &e), OK, &e, "an evaluation");
+    is_code(objects_put(home, "picture", 7, NULL, &e), OK, &e, "and a picture that it names");
+    uint64_t heard = house_heard(&h, NULL);
+    r = call(bob, ask);
+    ok(r.kind == MSG_object_part && r.object_part.data.n == 7, "an object is fetched");
+    ok(house_heard(&h, &key) == heard + 1 && hash_equal(key, h.user[BOB].public),
+       "after the coordinator heard who asks");
+    ask.object_get.within = list;
+    r = call(bob, ask);
+    ok(r.kind == MSG_object_part && r.object_part.data.n == 7, "one that is named within, too");
+    ask.object_get.hash = hers;
+    r = call(bob, ask);
+    ok(r.kind == MSG_refused && r.refused.code == ERR_NOT_FOUND, "one that is not is refused: %s",
+       r.kind == MSG_refused ? r.refused.line : "");
+    ask.object_get = (struct msg_object_get){picture, 0, 100, 7, hash_bytes("?", 1)};
+    r = call(bob, ask);
+    ok(r.kind == MSG_refused && r.refused.code == ERR_NOT_FOUND,
+       "so is one within what is not there");
+    h.denies = 1;
+    ask.object_get = (struct msg_object_get){hers, 0, 100, 7, {{0}}};
+    r = call(bob, ask);
+    ok(r.kind == MSG_refused && r.refused.code == ERR_NOT_FOUND &&
+           !strcmp(r.refused.line, "not yours to see"),
+       "what the coordinator denies is not given");
+    h.denies = 0;
+    link_close(bob);
+}
+
 static void refused(void)
 {
     struct link *bob = house_link(&h, BOB, 8000);
@@ -163,7 +202,9 @@ static void refused(void)
     ok(r.kind == MSG_refused && r.refused.code == ERR_FULL, "many that never end: %s",
        r.refused.line);
     r = call(bob, (struct message){.kind = MSG_object_get,
-                                   .object_get = {hash_bytes("hers", 4), UINT64_MAX, 100}});
+                                   .object_get = {.hash = hash_bytes("hers", 4),
+                                                  .offset = UINT64_MAX,
+                                                  .length = 100}});
     ok(r.kind == MSG_object_part && r.object_part.data.n == 0, "beyond the end is nothing");
     link_close(bob);
 }
@@ -191,6 +232,7 @@ int main(void)
     there_and_back();
     damaged();
     spoiled();
+    by_right();
     refused();
     house_close(&h);
     objects_close(home);

@@ -49,6 +49,10 @@ static void serve_one(struct house *h)
         if (m.kind == MSG_user_list) {
             answer = list_of(h, &a);
         } else {
+            if (m.kind == MSG_object_get && !h->denies) answer = m;
+            if (m.kind == MSG_object_get && h->denies)
+                answer = (struct message){.kind = MSG_refused,
+                                          .refused = {ERR_NOT_FOUND, "not yours to see"}};
             h->heard++;
             h->heard_key = from.key;
         }

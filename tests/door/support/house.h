@@ -1,5 +1,5 @@
 /* house.h - a door among people: the real engram-door, and a coordinator played by a thread of the test, which answers `user_list` with
- * whom it knows and `ping` with a pong, and remembers what it heard. */
+ * whom it knows, `ping` with a pong, `object_get` as one that may be answered, and remembers what it heard. */
 #ifndef TESTS_DOOR_HOUSE_H
 #define TESTS_DOOR_HOUSE_H
 
@@ -21,6 +21,7 @@ struct house {
     uint64_t heard;
     struct hash heard_key;
     atomic_int deaf;                  /* answers nothing but the list */
+    atomic_int denies;                /* lets nobody have an object; else everybody */
 };
 
 /* Starts both. extra: options of the door, NULL-ended. 0: failed, and says why. */
