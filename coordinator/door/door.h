@@ -55,7 +55,9 @@ int64_t door_clock(void);             /* ms, monotonic */
 /* ---- object.c ----
  *
  * Bytes of objects come from and go to HOME/objects by hash alone; no name that comes over the wire is ever a path. What is not whole
- * lies in HOME/incoming/users or /workers, a folder for each key, so that nobody can spoil what another sends. */
+ * lies in HOME/incoming/users or /workers, a folder for each key, so that nobody can spoil what another sends. There an empty file
+ * <hash>.sent says for a week that a user has sent an object whole: only such photos may be learned from, or whoever knows a hash
+ * could have the photo by naming it. */
 
 struct door_objects_settings {
     const char *home;
@@ -68,6 +70,10 @@ struct door_objects_settings {
 enum code door_objects_open(struct door_objects **o, const struct door_objects_settings *s, struct err *e);
 void door_objects_close(struct door_objects *o);     /* NULL is fine */
 void door_objects_turn(struct door_objects *o, int64_t now_ms);      /* closes what is idle; looks once an hour for what is a day old */
+
+/* ERR_NOT_FOUND: this request (learn, or a row of submit_many) names an image that this key has not sent; the line says which. */
+enum code door_objects_sent(const struct door_objects *o, struct hash key, const struct message *m, struct arena *a,
+                            struct err *e);
 
 /* The answer to object_get or object_put of this key; its bytes live in the arena. Blocks for a disk, not for a peer: at most
  * ARRIVAL_STEP bytes are hashed, or PROTO_PART written, a call. */

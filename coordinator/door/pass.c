@@ -97,6 +97,7 @@ static void look_at(struct door *d, struct link_peer *from, struct slice bytes, 
         rc = err_set(&e, ERR_AGAIN, "too many requests with this key: try again shortly");
     if (!rc && !belongs_here(d, m.kind))
         rc = err_set(&e, ERR_DENIED, "`%s` does not belong at this door", proto_name(m.kind));
+    if (!rc && d->objects) rc = door_objects_sent(d->objects, from->key, &m, a, &e);
     if (rc) {
         proto_line(e.text);
         refuse(d, from, m.id, rc, e.text);

@@ -24,7 +24,7 @@ static void make_objects(void)
 
     snprintf(path, sizeof path, "%s/objects", g.home);
     is_code(objects_open(&home, path, &e), OK, &e, "the home's objects");
-    photo = put("a photo");
+    photo = engram_send(person[ANN], "a photo");
     mask = put("a mask");
     commit = put("a commit");
     preview = put("a preview");
@@ -95,7 +95,8 @@ static void make_jobs(void)
     is_int(engram_ask(person[ANN], lineage).kind, MSG_done, "ann makes a lineage");
     job = engram_ask(person[ANN], learn("<rex>", photo)).accepted.job;
     work();
-    other = engram_ask(person[ANN], learn("<tom>", hash_bytes("never sent", 10))).accepted.job;
+    struct hash another = engram_send(person[ANN], "another photo");
+    other = engram_ask(person[ANN], learn("<tom>", another)).accepted.job;
     ok(job && other, "and has one job more");
 }
 
@@ -196,6 +197,35 @@ static void odd_questions(void)
        r.kind == MSG_refused ? r.refused.line : "");
 }
 
+/* Bob knows the hash of ann's photo, and has a lineage of his own to name it in. */
+static void named_by_another(void)
+{
+    static struct request_row row;
+    struct message own = {.kind = MSG_lineage_create,
+                          .lineage_create = {.key = hash_bytes("bobs", 4),
+                                             .name = "bobs",
+                                             .base_path = "/models/base",
+                                             .base_hash = hash_bytes("base", 4)}},
+                   m = learn("<her>", photo), r;
+    struct arena a = {0};
+
+    is_int(engram_ask(person[BOB], own).kind, MSG_done, "bob makes a lineage");
+    m.learn.lineage = "bobs";
+    r = engram_ask(person[BOB], m);
+    ok(r.kind == MSG_refused && r.refused.code == ERR_NOT_FOUND,
+       "a photo that he never sent is not his to learn from: %s",
+       r.kind == MSG_refused ? r.refused.line : proto_name(r.kind));
+    is_code(proto_encode(&m, &a, &row.request, &e), OK, &e, "the same in a heap");
+    r = engram_ask(person[BOB],
+                   (struct message){.kind = MSG_submit_many, .submit_many.rows = {1, &row}});
+    ok(r.kind == MSG_refused && r.refused.code == ERR_NOT_FOUND, "is refused, too");
+    engram_send(person[BOB], "a photo");
+    r = engram_ask(person[BOB], m);
+    ok(r.kind == MSG_accepted, "when he has the photo, and sends it, it is his");
+    ok(gets(BOB, r.accepted.job, photo, none), "and by his own job he fetches it");
+    arena_fini(&a);
+}
+
 static void forgotten_and_revoked(void)
 {
     struct message r =
@@ -221,6 +251,7 @@ int main(void)
     make_jobs();
     rights();
     odd_questions();
+    named_by_another();
     forgotten_and_revoked();
     for (int i = ANN; i <= MAL; i++) link_close(person[i]);
     objects_close(home);

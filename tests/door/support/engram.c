@@ -183,6 +183,20 @@ struct message engram_ask(struct link *l, struct message m)
     return rc ? (struct message){.kind = MSG_refused, .refused = {(uint64_t)rc, e.text}} : r;
 }
 
+struct hash engram_send(struct link *l, const char *bytes)
+{
+    size_t n = strlen(bytes);
+    struct hash h = hash_bytes(bytes, n);
+    struct message r =
+        engram_ask(l, (struct message){.kind = MSG_object_put,
+                                       .object_put = {h, n, 0, {(const uint8_t *)bytes, n}}});
+
+    if (r.kind != MSG_object_got || r.object_got.have != n)
+        note("object `%s` is not taken: %s", bytes,
+             r.kind == MSG_refused ? r.refused.line : proto_name(r.kind));
+    return h;
+}
+
 int engram_port(const char *endpoint)
 {
     return atoi(strrchr(endpoint, ':') + 1);

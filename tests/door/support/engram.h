@@ -31,6 +31,9 @@ void engram_close(struct engram *g);
 /* A link over TCP; with hello one of a worker group. */
 struct link *engram_link(struct engram *g, int who, const struct msg_worker_hello *hello, int timeout_ms);
 
+/* Sends a small object; its hash. */
+struct hash engram_send(struct link *l, const char *bytes);
+
 /* Asks; a refusal, or no answer, comes back as MSG_refused. Lives until the next call. */
 struct message engram_ask(struct link *l, struct message m);
 
