@@ -135,7 +135,7 @@ struct core_user {
     uint64_t max_queued, max_running, max_bytes;    /* 0: no limit */
     int64_t added_ms;
     double used_ms;                       /* virtual time: lease time over weight; who has the least is next */
-    uint64_t bytes;                       /* of requests */
+    uint64_t bytes;                       /* that they keep here: requests, photos, pictures */
     uint64_t ended[3];                    /* jobs done, failed, cancelled */
     /* Not durable: counted. */
     uint64_t queued, running, paused;     /* jobs that have not ended, by state */
@@ -201,14 +201,14 @@ struct core_past {
     struct core_stage stage[CORE_STAGES]; /* those that had a lease, [n_stages] */
     int n_stages;
     const char *token;                    /* learn */
-    size_t bytes;                         /* of its request */
+    uint64_t bytes;                       /* forget: that it counted with, request, photos and pictures */
 };
 
 /* Something that is asked for under a key: learn, sample, evaluate, lineage_create. */
 struct core_request {
     const struct message *message;        /* NULL: could not be read; code and line say why */
     struct hash digest;                   /* of its bytes without id: tells two uses of a key apart */
-    size_t bytes;
+    uint64_t bytes;                       /* with the photos that it names */
     const struct core_past *past;         /* the ended job that this key made; NULL: none */
     enum code code;
     const char *line;
@@ -223,6 +223,7 @@ struct core_event {
     struct hash group;                    /* worker messages, GROUP_LOST: the nonce */
     const struct core_request *requests;  /* of learn, sample, evaluate, lineage_create: one; submit_many: one per row */
     size_t n_requests;
+    uint64_t bytes;                       /* result: of the pictures that a sample stage made */
     const struct core_past *past;         /* cancel, retry, pause, forget, heartbeat, result: the ended job; NULL: none */
 };
 

@@ -55,6 +55,11 @@ static void succeed(struct core *c, struct core_job *j, struct core_stage *s,
     s->seconds = m->result.seconds;
     s->losses = s->pauses = 0;
     s->result = m;
+    if (c->ev->bytes) {
+        struct user *u = user_at(c, j->owner);
+        u->row.bytes += c->ev->bytes;
+        put_user(c, u);
+    }
     core_event_row(c, j, EVENT_STAGE, s, "%s done in %.1f s", proto_stage_kind((uint64_t)k),
                    s->seconds);
     if (k == STAGE_PRIOR) prior_made(c, j);

@@ -99,10 +99,11 @@ static int within_quota(struct asking *a)
                       "wait for some to end, or cancel them",
                       u->name, N(open), N(u->max_queued));
     if (u->max_bytes && u->bytes + a->r->bytes > u->max_bytes)
-        return REFUSE(a, ERR_DENIED,
-                      "user %s keeps %llu bytes of requests and may keep %llu: "
-                      "`engram forget` makes room",
-                      u->name, N(u->bytes), N(u->max_bytes));
+        return REFUSE(
+            a, ERR_DENIED,
+            "user %s keeps %llu bytes of requests, photos and pictures and may keep %llu: "
+            "`engram forget` makes room",
+            u->name, N(u->bytes), N(u->max_bytes));
     return 1;
 }
 

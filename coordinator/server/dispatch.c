@@ -2,6 +2,7 @@
 #include "coordinator/server/server.h"
 
 #include "base/log.h"
+#include "base/objects.h"
 
 #include <pwd.h>
 #include <stdio.h>
@@ -116,6 +117,7 @@ void server_close(struct server *s)
     bulk_free(s->bulk);
     forget_free(s->forget);
     badges_free(s->badges);
+    objects_close(s->objects);
     memset(s, 0, sizeof *s);
 }
 

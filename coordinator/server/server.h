@@ -70,6 +70,7 @@ struct server {
     int64_t rest_ms;
     struct err trouble;               /* why the core is not there, or why it rests */
     struct tally tally;
+    struct objects *objects;          /* of the home; NULL: not looked at yet */
     struct web *web;                  /* borrowed; NULL: no pages */
     /* Optional, of the launcher: a line for `ping`; may the group that says hello (name) or asks for a stage (NULL) work? */
     const char *(*launch_trouble)(void *self);

@@ -136,23 +136,36 @@ static uint64_t learn(const char *token, struct hash own, struct hash shared)
     return ask(m).accepted.job;
 }
 
+/* What this user's jobs keep. */
+static long long kept(void)
+{
+    struct message r = ask((struct message){.kind = MSG_user_list, .user_list.name = ""});
+    return r.kind == MSG_users && r.users.rows.n ? (long long)r.users.rows.v[0].bytes : -1;
+}
+
 static void forget(void)
 {
     struct hash own, shared, other;
     uint64_t a, b;
+    long long nothing = kept(), one;
 
     objects_put(objects, "mine", 4, &own, &e);
     objects_put(objects, "ours", 4, &shared, &e);
     objects_put(objects, "theirs", 6, &other, &e);
+    ok(learn("<c>", hash_bytes("c", 1), hash_bytes("d", 1)), "a concept whose photos are not here");
+    one = kept() - nothing;
+    ok(one > 64 && one < 1000, "counts its request, %lld bytes", one);
     a = learn("<a>", own, shared);
     b = learn("<b>", other, shared);
     ok(a && b, "two concepts share a photo");
+    is_int(kept(), nothing + 3 * one + 8 + 10, "and count both of theirs");
     is_int(ask((struct message){.kind = MSG_cancel, .cancel.job = a}).kind, MSG_done,
            "one is cancelled");
     struct message r = {0};
     for (int i = 0; i < 50 && r.kind != MSG_done; i++) /* `again`: it ended a moment ago */
         r = ask((struct message){.kind = MSG_forget, .forget.job = a});
     is_int(r.kind, MSG_done, "and forgotten");
+    is_int(kept(), nothing + 2 * one + 10, "which gives back what it counted");
     for (int i = 0; i < 200 && there(own); i++) {
         ask((struct message){.kind = MSG_ping});
         usleep(10000);
@@ -187,7 +200,7 @@ int main(void)
     pid = launch();
     ok(comes_up(), "killed and started again");
     int falling;
-    is_int(page_through("", "", 0, &falling), MANY * 99 / 100 + 2, "it has them all");
+    is_int(page_through("", "", 0, &falling), MANY * 99 / 100 + 3, "it has them all");
     kill(pid, SIGTERM);
     is_int(status_of(pid), 0, "and leaves when it is told to");
     objects_close(objects);

@@ -84,6 +84,14 @@ static void work(void)
     link_close(l);
 }
 
+/* What ann's jobs keep. */
+static long long kept(void)
+{
+    struct message r =
+        engram_ask(person[ANN], (struct message){.kind = MSG_user_list, .user_list.name = "ann"});
+    return r.kind == MSG_users && r.users.rows.n == 1 ? (long long)r.users.rows.v[0].bytes : -1;
+}
+
 static void make_jobs(void)
 {
     struct message lineage = {.kind = MSG_lineage_create,
@@ -94,7 +102,9 @@ static void make_jobs(void)
 
     is_int(engram_ask(person[ANN], lineage).kind, MSG_done, "ann makes a lineage");
     job = engram_ask(person[ANN], learn("<rex>", photo)).accepted.job;
+    long long before = kept();
     work();
+    is_int(kept(), before + 9, "its picture counts as hers");
     struct hash another = engram_send(person[ANN], "another photo");
     other = engram_ask(person[ANN], learn("<tom>", another)).accepted.job;
     ok(job && other, "and has one job more");
@@ -228,10 +238,12 @@ static void named_by_another(void)
 
 static void forgotten_and_revoked(void)
 {
+    long long all = kept();
     struct message r =
         engram_ask(person[ANN], (struct message){.kind = MSG_forget, .forget.job = job});
 
     is_int(r.kind, MSG_done, "ann has the job forgotten");
+    ok(kept() > 0 && kept() < all - 16, "photo and picture count no more");
     is_str(got(ANN), "c", "what is left of it is the commit");
     set(ANN, "ann", "", 1);
     is_str(got(ANN), "", "and of a key that was revoked nothing");
