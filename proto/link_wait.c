@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum {
-    KNOCKS = 4,          /* a key may just be on its way to the door, */
+    KNOCKS = 6,          /* a key may just be on its way to the door, */
     KNOCK_MS = 400,      /* which looks about once a second; */
     KNOCK_SLOW_MS = 2000 /* whoever asks for ever need not hurry */
 };
