@@ -1,6 +1,8 @@
 /* wire.c - the look at foreign bytes that comes before everything else. Bounded work, no allocation. */
 #include "proto/wire.h"
 
+#include <string.h>
+
 /* What one head byte announces: bytes of payload to skip and items that follow inside. */
 struct head {
     size_t size;
@@ -124,9 +126,23 @@ size_t wire_utf8_step(const uint8_t *s, size_t n)
     return len;
 }
 
+/* Eight characters of ASCII at once, none of them NUL. */
+static int is_plain(const uint8_t *s)
+{
+    uint64_t v;
+
+    memcpy(&v, s, sizeof v);
+    return !((v | (v - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080));
+}
+
 int wire_utf8(const uint8_t *s, size_t n)
 {
     while (n > 0) {
+        if (n >= 8 && is_plain(s)) {
+            s += 8;
+            n -= 8;
+            continue;
+        }
         size_t step = wire_utf8_step(s, n);
         if (step == 0) return 0;
         s += step;

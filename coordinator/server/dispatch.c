@@ -435,7 +435,9 @@ static void end_bulk(struct server *s)
 
     while (s->core && !s->resting && bulk_piece(s, 0, &piece)) {
         struct batch b = {0};
+        store_hold(s->store);
         step(s, &b, &piece);
+        store_let_go(s->store);
         carry_out(s, &b);
         bulk_turn(s, &s->trouble);
         batch_fini(&b);
@@ -447,6 +449,7 @@ static void steps(struct server *s, struct batch *b)
     struct core_event tick = {.type = CORE_TICK};
     struct asked piece;
 
+    store_hold(s->store); /* jobs of the past are looked for */
     for (size_t i = 0; i < b->n; i++) {
         struct asked *q = &b->v[i];
         if (answer_knows(q->m.kind)) continue;
@@ -454,6 +457,7 @@ static void steps(struct server *s, struct batch *b)
         else step(s, b, q);
     }
     if (bulk_piece(s, people_ask(s), &piece)) step(s, b, &piece);
+    store_let_go(s->store);
     if (!s->resting) core_step(s->core, &tick, s->now_ms, &b->actions);
 }
 

@@ -165,6 +165,32 @@ static int try_kind(enum msg_kind kind)
     return n;
 }
 
+/* Eight letters are looked at together; what is wrong among them is seen at every place, and what is right is not taken for wrong. */
+static void text_by_eights(void)
+{
+    static const uint8_t bad[] = {0, 0x80, 0xc3, 0xff, 0xed, 0xf5};
+    uint8_t s[33];
+    int seen = 0, wrong = 0, tries = 0;
+
+    for (size_t n = 1; n <= sizeof s - 1; n++)
+        for (size_t at = 0; at < n; at++) {
+            memset(s, 'a', sizeof s);
+            for (size_t b = 0; b < sizeof bad; b++, tries++) {
+                s[at] = bad[b];
+                seen += !wire_utf8(s, n);
+            }
+            s[at] = 0x7f;
+            wrong += !wire_utf8(s, n);
+            s[at] = 0x01;
+            wrong += !wire_utf8(s, n);
+            s[at] = 0xc3;
+            s[at + 1] = 0xa4;
+            wrong += !wire_utf8(s, at + 1 < n ? n : n + 1);
+        }
+    is_int(seen, tries, "bytes that are no text are seen at each place of a text, %d", tries);
+    is_int(wrong, 0, "and no text is refused");
+}
+
 int main(void)
 {
     static const enum msg_kind kinds[] = {
@@ -175,5 +201,6 @@ int main(void)
 
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) n += try_kind(kinds[i]);
     ok(n > 150, "there are many: %d", n);
+    text_by_eights();
     return done_testing();
 }
