@@ -182,6 +182,18 @@ static int allowed(struct server *s, struct asked *q)
     return 0;
 }
 
+static int is_door_itself(const struct asked *q)
+{
+    return (q->from.socket == DOOR_USERS || q->from.socket == DOOR_WORKERS) && q->from.n == 0;
+}
+
+/* Does somebody sit there? Not a door that asks for its list, and hardly one who sends a heap. */
+static int waits(const struct asked *q)
+{
+    return !server_is_worker_socket(q->from.socket) && !is_door_itself(q) &&
+           q->m.kind != MSG_submit_many;
+}
+
 static int people_ask(const struct server *s)
 {
     return s->now_ms - s->asked_ms < PEOPLE_MS;
@@ -213,9 +225,9 @@ static void receive(struct server *s, int socket, struct batch *b)
             .n = from.n, .version = from.version, .socket = (uint8_t)socket, .id = q->m.id};
         memcpy(q->from.peer, from.id, sizeof from.id);
         q->key = from.key;
-        if (!server_is_worker_socket(socket) && q->m.kind != MSG_submit_many)
-            s->asked_ms = s->now_ms;
-        b->n += (size_t)allowed(s, q);
+        if (!allowed(s, q)) continue;
+        if (waits(q)) s->asked_ms = s->now_ms;
+        b->n++;
     }
 }
 
@@ -353,11 +365,6 @@ static void tell_keys(struct server *s, struct batch *b, struct asked *q)
         }
         server_answer(s, &q->from, &m);
     }
-}
-
-static int is_door_itself(const struct asked *q)
-{
-    return (q->from.socket == DOOR_USERS || q->from.socket == DOOR_WORKERS) && q->from.n == 0;
 }
 
 static void answer_question(struct server *s, struct batch *b, struct asked *q)
