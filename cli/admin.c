@@ -65,13 +65,24 @@ static int keygen(void)
 
 /* ---- users ---- */
 
-static enum code ask_users(const char *name, struct arena *a, struct user_rows *out, struct err *e)
+/* All whom we may see, page by page. */
+static enum code ask_users(struct arena *a, struct user_rows *out, struct err *e)
 {
-    struct message ask = {.kind = MSG_user_list, .user_list = {.name = name}}, answer;
-    enum code rc = cli_ask(&ask, a, &answer, e);
+    struct message ask = {.kind = MSG_user_list, .user_list = {.name = "", .after = ""}}, answer;
+    enum code rc;
 
-    *out = rc ? (struct user_rows){0} : answer.users.rows;
-    return rc;
+    *out = (struct user_rows){0};
+    do {
+        if ((rc = cli_ask(&ask, a, &answer, e))) return rc;
+        const struct user_rows *page = &answer.users.rows;
+        struct user_row *all = arena_alloc(a, (out->n + page->n + 1) * sizeof *all);
+        if (!all) return err_set(e, ERR_NOMEM, "out of memory for users");
+        if (out->n) memcpy(all, out->v, out->n * sizeof *all);
+        if (page->n) memcpy(all + out->n, page->v, page->n * sizeof *all);
+        *out = (struct user_rows){out->n + page->n, all};
+        if (out->n) ask.user_list.after = all[out->n - 1].name;
+    } while (answer.users.rows.n == PROTO_ROWS);
+    return OK;
 }
 
 static const struct user_row *find(const struct user_rows *rows, const char *name)
@@ -92,7 +103,7 @@ static int add(const char *name, struct arena *a)
     struct user_row row = {.name = name, .group = "", .role = ROLE_USER};
     struct user_rows there;
     struct err e = {0};
-    enum code rc = ask_users("", a, &there, &e);
+    enum code rc = ask_users(a, &there, &e);
     const struct user_row *old = rc ? NULL : find(&there, name);
 
     /* What is not said stays. */
@@ -120,7 +131,7 @@ static int revoke(const char *name, struct arena *a)
     struct user_rows there;
     struct err e = {0};
 
-    if (ask_users("", a, &there, &e)) return cli_fail(&e);
+    if (ask_users(a, &there, &e)) return cli_fail(&e);
     const struct user_row *old = find(&there, name);
     if (!old) {
         const char **names = arena_alloc(a, (there.n + 1) * sizeof *names);
@@ -178,7 +189,7 @@ static int list(struct arena *a)
     struct user_rows rows;
     struct err e = {0};
 
-    if (ask_users("", a, &rows, &e)) return cli_fail(&e);
+    if (ask_users(a, &rows, &e)) return cli_fail(&e);
     if (cli.json) {
         json_t *all = json_array();
         for (size_t i = 0; i < rows.n; i++) json_array_append_new(all, row_json(&rows.v[i]));

@@ -205,13 +205,18 @@ static enum code answer_users(struct server *s, const struct asked *q, const str
                               struct arena *a, struct message *out, struct err *e)
 {
     const char *name = q->m.user_list.name;
+    const char *after = q->m.user_list.after;
+    const struct core_user *last = after[0] ? core_user_named(s->core, after) : NULL;
     int all = admins_only(by, "", NULL) == OK;
     struct user_rows *rows = &out->users.rows;
+    uint32_t id = last ? last->id + 1 : 1;
 
     *out = (struct message){.kind = MSG_users};
     rows->v = arena_alloc(a, (PROTO_ROWS + 1) * sizeof *rows->v);
     if (!rows->v) return nomem(e);
-    for (uint32_t id = 1; id <= core_last_user(s->core) && rows->n < PROTO_ROWS; id++) {
+    if (after[0] && (!last || (!all && last != by->row)))
+        return err_set(e, ERR_NOT_FOUND, "there is no user `%s`", after);
+    for (; id <= core_last_user(s->core) && rows->n < PROTO_ROWS; id++) {
         const struct core_user *u = core_user(s->core, id);
         if ((all || u == by->row) && (!name[0] || strcmp(name, u->name) == 0))
             user_row(u, &rows->v[rows->n++]);

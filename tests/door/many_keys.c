@@ -64,6 +64,35 @@ static void one_goes(void)
     link_close(stays);
 }
 
+/* Lines of what `engram admin WORDS` prints that hold this text. */
+static int says(const char *words, const char *text)
+{
+    const char *bin = getenv("ENGRAM_BIN");
+    char command[900], line[400];
+    int n = 0;
+
+    snprintf(command, sizeof command, "%s/engram admin %s --home %s", bin ? bin : "build", words,
+             g.home);
+    FILE *f = popen(command, "r");
+    while (f && fgets(line, sizeof line, f)) n += strstr(line, text) != NULL;
+    if (f) pclose(f);
+    return n;
+}
+
+static void the_operator(void)
+{
+    is_int(says("list", "user-"), USERS, "the operator's list has all of them");
+    is_int(says("add user-1700 --weight 3", "is changed"), 1, "somebody beyond the first thousand");
+    is_int(says("add user-1700 --max-queued 7", "is changed"), 1, "is changed, and once more");
+    struct message r =
+        engram_ask(g.local, (struct message){.kind = MSG_user_list, .user_list.name = "user-1700"});
+    ok(r.kind == MSG_users && r.users.rows.n == 1 && r.users.rows.v[0].weight == 3 &&
+           r.users.rows.v[0].max_queued == 7 &&
+           hash_equal(r.users.rows.v[0].key, keys[1700].public),
+       "what is not said stays");
+    is_int(says("revoke user-1800", "is not heard any more"), 1, "another one is revoked");
+}
+
 int main(void)
 {
     char program[600];
@@ -85,6 +114,7 @@ int main(void)
     is_heard(1000);
     is_heard(USERS - 1);
     one_goes();
+    the_operator();
     long after = engram_memory(engram_door(&g, "users"), "VmRSS");
     note("the door's memory: %ld kB with five keys, %ld kB with %d more", before, after, USERS);
     ok(after - before < 16 << 10, "the door grew by less than 16 MiB");
