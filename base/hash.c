@@ -38,7 +38,7 @@ static void look_for(void)
     demand(sha256 != NULL);
 }
 
-static const EVP_MD *method(void)
+static const EVP_MD *sha256_method(void)
 {
     demand(pthread_once(&looked_for, look_for) == 0);
     return sha256;
@@ -47,7 +47,7 @@ static const EVP_MD *method(void)
 struct hash hash_bytes(const void *data, size_t bytes)
 {
     struct hash h;
-    demand(EVP_Digest(data, bytes, h.v, NULL, method(), NULL));
+    demand(EVP_Digest(data, bytes, h.v, NULL, sha256_method(), NULL));
     return h;
 }
 
@@ -60,7 +60,7 @@ struct hash_stream *hash_begin(void)
         free(s);
         return NULL;
     }
-    demand(EVP_DigestInit_ex(s->context, method(), NULL));
+    demand(EVP_DigestInit_ex(s->context, sha256_method(), NULL));
     return s;
 }
 

@@ -19,7 +19,7 @@
  *
  * One thread, beside ZeroMQ's and the one that answers who may come in. Files: main.c (process, limits of the system), pass.c (the
  * turn), quota.c (how much of each key), list.c (whose keys), object.c (bytes of
- * objects).
+ * objects), sent.c (which of them who has sent).
  */
 #ifndef COORDINATOR_DOOR_DOOR_H
 #define COORDINATOR_DOOR_DOOR_H
@@ -55,9 +55,8 @@ int64_t door_clock(void);             /* ms, monotonic */
 /* ---- object.c ----
  *
  * Bytes of objects come from and go to HOME/objects by hash alone; no name that comes over the wire is ever a path. What is not whole
- * lies in HOME/incoming/users or /workers, a folder for each key, so that nobody can spoil what another sends. There an empty file
- * <hash>.sent says for a week that a user has sent an object whole: only such photos may be learned from, or whoever knows a hash
- * could have the photo by naming it. */
+ * lies in HOME/incoming/users or /workers, a folder for each key, so that nobody can spoil what another sends. There is
+ * written, too, what a user has sent whole (sent.h). */
 
 struct door_objects_settings {
     const char *home;

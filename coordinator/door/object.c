@@ -6,6 +6,7 @@
  * are not looked at, and the answer says how many there are.
  */
 #include "coordinator/door/door.h"
+#include "coordinator/door/sent.h"
 
 #include "base/log.h"
 
@@ -18,13 +19,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 /* EVALUATION: bytes of one, at most. */
 enum { EVALUATION = 16 << 20, OPEN = 64, IDLE_MS = 60 * 1000, SWEEP_MS = 3600 * 1000 };
-enum { SENT_S = 7 * 86400 };
-static const char SENT[] = ".sent";
 
 /* Left free on the disk: what the coordinator needs to go on writing for a while. */
 #define RESERVE_BYTES (UINT64_C(128) << 20)
@@ -52,77 +50,6 @@ static enum code hide(enum code rc, struct err *e)
                    rc == ERR_FULL ? "is full" : "refuses; its log says why");
 }
 
-/* ---- what a user has sent ---- */
-
-static int sent_path(const struct door_objects *o, struct hash key, struct hash h,
-                     char out[PATH_MAX])
-{
-    char of[HASH_TEXT], name[HASH_TEXT];
-    return snprintf(out, PATH_MAX, "%s/%s/%s%s", o->incoming, hash_text(key, of),
-                    hash_text(h, name), SENT) < PATH_MAX;
-}
-
-/* Not synced: what a power failure takes away is sent again. */
-static void note_sent(const struct door_objects *o, struct hash key, struct hash h)
-{
-    char path[PATH_MAX];
-    int fd = -1;
-
-    if (!o->settings.for_workers && sent_path(o, key, h, path))
-        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) return;
-    futimens(fd, NULL); /* the week begins anew */
-    close(fd);
-}
-
-static enum code all_sent(const struct door_objects *o, struct hash key, const struct hashes *v,
-                          struct err *e)
-{
-    char path[PATH_MAX], name[HASH_TEXT];
-
-    for (size_t i = 0; i < v->n; i++)
-        if (!sent_path(o, key, v->v[i], path) || access(path, F_OK))
-            return err_set(e, ERR_NOT_FOUND,
-                           "image %.12s was not sent with this key: send it, then ask again",
-                           hash_text(v->v[i], name));
-    return OK;
-}
-
-enum code door_objects_sent(const struct door_objects *o, struct hash key, const struct message *m,
-                            struct arena *a, struct err *e)
-{
-    enum code rc = OK;
-
-    if (m->kind == MSG_learn) return all_sent(o, key, &m->learn.images, e);
-    if (m->kind != MSG_submit_many) return OK;
-    for (size_t i = 0; i < m->submit_many.rows.n && !rc; i++) {
-        struct slice row = m->submit_many.rows.v[i].request;
-        struct arena_mark mark = arena_mark(a);
-        struct message one;
-        /* What cannot be read the coordinator refuses, by itself. */
-        if (proto_decode(row.data, row.n, a, &one, NULL) == OK && one.kind == MSG_learn)
-            rc = all_sent(o, key, &one.learn.images, e);
-        arena_reset(a, mark);
-    }
-    return rc;
-}
-
-static void sweep_sent(const char *folder)
-{
-    char path[PATH_MAX];
-    struct stat st;
-    DIR *d = opendir(folder);
-
-    if (!d) return;
-    for (struct dirent *f; (f = readdir(d));)
-        if (strlen(f->d_name) == HASH_TEXT - 1 + sizeof SENT - 1 &&
-            !strcmp(f->d_name + HASH_TEXT - 1, SENT) &&
-            snprintf(path, sizeof path, "%s/%s", folder, f->d_name) < (int)sizeof path &&
-            !lstat(path, &st) && time(NULL) - st.st_mtime > SENT_S)
-            unlink(path);
-    closedir(d);
-}
-
 /* ---- life ---- */
 
 static void sweep(const struct door_objects *o)
@@ -136,7 +63,7 @@ static void sweep(const struct door_objects *o)
         if (snprintf(path, sizeof path, "%s/%s", o->incoming, f->d_name) >= (int)sizeof path)
             continue;
         arrival_sweep(path, NULL);
-        sweep_sent(path);
+        sent_sweep(path);
         rmdir(path); /* only if nothing is left */
     }
     closedir(d);
@@ -329,7 +256,7 @@ static enum code end(struct door_objects *o, struct coming *c, uint64_t *have, s
 
     leave(c);
     if (rc) return hide(rc, e);
-    note_sent(o, key, h);
+    if (!o->settings.for_workers) sent_note(o->incoming, key, h);
     return OK;
 }
 
@@ -385,4 +312,10 @@ void door_object(struct door_objects *o, struct hash key, const struct message *
     proto_line(e.text);
     const char *line = arena_strdup(a, e.text);
     *answer = (struct message){.kind = MSG_refused, .refused = {(uint64_t)rc, line ? line : ""}};
+}
+
+enum code door_objects_sent(const struct door_objects *o, struct hash key, const struct message *m,
+                            struct arena *a, struct err *e)
+{
+    return sent_all(o->incoming, key, m, a, e);
 }

@@ -2,21 +2,23 @@
  *
  *     one turn:   wait -> receive some messages -> answers to questions -> core_step for each of the others -> one transaction -> answers
  *
- * Nothing is answered before it is durable; questions that only read are answered first, by what the turns before have made durable, and
- * a turn is short while people ask. When the
- * transaction fails nobody of the batch is told anything but `refused`, the core is thrown away and loaded again from the
- * disk (SQLite's pager has an ERROR state for the same reason: memory and disk may disagree). While even that fails
- * everything is refused, and loading is tried again each second. Loading costs seconds where a million jobs wait, so a disk that took
- * nothing is left alone for a while: what would change something is refused before the core hears of it, what is read is
- * answered, heartbeats are heard, and groups that ask for work are told to ask later.
+ * Nothing is answered before it is durable; questions that only read are answered first, by what the turns before
+ * have made durable, and a turn is short while people ask. When the transaction fails nobody of the batch is told
+ * anything but `refused`, the core is thrown away and loaded again from the disk (SQLite's pager has an ERROR state
+ * for the same reason: memory and disk may disagree). While even that fails everything is refused, and loading is
+ * tried again each second. Loading costs seconds where a million jobs wait, so a disk that took nothing is left alone
+ * for a while: what would change something is refused before the core hears of it, what is read is answered,
+ * heartbeats are heard, and groups that ask for work are told to ask later.
  *
  * No turn walks over all jobs: what is counted is counted in the core, and a page that must look at many rows goes on in the
  * next turn (pages.c).
  *
- * One thread. Files: main.c (process), dispatch.c (the turn), who.c (who speaks), event.c (from a message to an event of the
- * core), bulk.c (submissions of many jobs), answer.c (questions), jobs.c (rows about jobs), pages.c (pages of the queue), object.c (who may have an object), stage.c (what a group is handed), why.c (one
- * line about a job), watch.c (progress in memory), forget.c (objects that nobody needs any more), news.c (the log), tally.c (what
- * is counted and shown), notify.c (systemd), groups.c (the launcher beside it), home.c (folders, lock).
+ * One thread. Files: main.c (process), loading.c (store and core), dispatch.c (the turn), who.c (who speaks), event.c
+ * (from a message to an event of the core), bulk.c (submissions of many jobs), answer.c (questions), jobs.c (rows
+ * about jobs), pages.c (pages of the queue), object.c (who may have an object), stage.c (what a group is handed),
+ * why.c (one line about a job), watch.c (progress in memory), forget.c (objects that nobody needs any more), news.c
+ * (the log), tally.c (what is counted and shown), notify.c (systemd), groups.c (the launcher beside it), home.c
+ * (folders, lock).
  */
 #ifndef COORDINATOR_SERVER_SERVER_H
 #define COORDINATOR_SERVER_SERVER_H
@@ -79,16 +81,23 @@ struct server {
     void *launch_self;
 };
 
-/* ---- dispatch.c ---- */
+/* ---- loading.c ---- */
 
 /* Store and core. The sockets are opened by the caller after this. */
 enum code server_open(struct server *s, const char *home, struct err *e);
 void server_close(struct server *s);
+int64_t server_now(struct server *s);
+
+/* A batch could not be kept: only what is on the disk counts, and is loaded again. s->core may be NULL after it. */
+void server_recover(struct server *s, const struct err *why);
+/* While it rests: looks whether the disk takes something, sooner where somebody wants something kept. */
+void server_try_again(struct server *s, int wanted);
+
+/* ---- dispatch.c ---- */
 
 void server_turn(struct server *s, int timeout_ms);
 void server_stop(struct server *s, int drain);           /* as if a user had asked */
 void server_group_lost(struct server *s, struct hash nonce);
-int64_t server_now(struct server *s);
 
 void server_answer(struct server *s, const struct core_address *to, struct message *m);
 void server_refuse(struct server *s, const struct core_address *to, struct err *why);
