@@ -56,6 +56,7 @@ static void user_row(struct world *w, const struct core_user *row)
 {
     struct ledger *l = &w->ledger;
     struct ledger_user *u = &l->users[row->id];
+    int might_run;
 
     if (row->id > l->n_users) add_user(w, row);
     if (row->bytes > u->bytes && row->max_bytes && row->bytes > row->max_bytes)
@@ -70,6 +71,7 @@ static void user_row(struct world *w, const struct core_user *row)
     if (!says(l, MSG_user_set) || !l->is_admin ||
         strcmp(l->ev->message->user_set.rows.v[0].name, row->name))
         world_break(w, "denied", "user %s was changed and no admin asked", row->name);
+    might_run = ledger_may_run(u);
     LEDGER_SET(l, u->role, (uint8_t)row->role);
     LEDGER_SET(l, u->revoked, (uint8_t)row->revoked);
     u->reweighed = l->steps;
@@ -77,8 +79,11 @@ static void user_row(struct world *w, const struct core_user *row)
     LEDGER_SET(l, u->weight, row->weight);
     LEDGER_SET(l, u->max_queued, row->max_queued);
     LEDGER_SET(l, u->max_running, row->max_running);
-    LEDGER_SET(l, u->since, l->steps);
-    LEDGER_SET(l, u->is_new, 0);
+    /* Only who might not run before, or may not now, comes or goes: a new weight or team makes nobody a newcomer. */
+    if (ledger_may_run(u) != might_run) {
+        LEDGER_SET(l, u->since, l->steps);
+        LEDGER_SET(l, u->is_new, 0);
+    }
     set_name(l, u->team, row->group);
     l->made_something = 1;
 }
