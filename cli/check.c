@@ -118,7 +118,7 @@ static int run(int argc, char **argv)
     };
     struct err e = {0};
     struct words rest;
-    struct problems all = {0};
+    static struct problems all;
     if (options_read(&verb_check, spec, sizeof spec / sizeof *spec, argc, argv, &rest, &e))
         return cli_fail(&e);
     if (base && !rest.n) return check_base(base);

@@ -166,6 +166,7 @@ static int run(int argc, char **argv)
             cli_print(json_pack("{s:s,s:o}", "health", WORD[x.worst], "findings", x.list));
         return status ? status : printed;
     }
+    json_decref(x.list);
     cli_close();
     return status;
 }

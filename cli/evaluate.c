@@ -276,7 +276,7 @@ static enum code gather(struct evaluating *v, struct err *e)
 
 static int run(int argc, char **argv)
 {
-    struct evaluating v = {0};
+    static struct evaluating v;
     struct option_spec o[] = {
         {"lineage", OPTION_TEXT, &v.lineage, "NAME", "the lineage"},
         {"commit", OPTION_TEXT, &v.commit, "COMMIT", "measure it as it was then (default: now)"},

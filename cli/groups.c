@@ -48,7 +48,7 @@ static int run_groups(int argc, char **argv)
 {
     struct err e = {0};
     struct words rest;
-    struct arena a = {0};
+    static struct arena a;
     struct group_rows rows;
     if (options_read(&verb_groups, NULL, 0, argc, argv, &rest, &e)) return cli_fail(&e);
     if (rest.n) err_set(&e, ERR_USAGE, "engram groups takes no \"%s\"", rest.v[0]);
@@ -99,7 +99,7 @@ static int run_drain(int argc, char **argv)
                               {"off", OPTION_FLAG, &off, NULL, "they get stages again"}};
     struct err e = {0};
     struct words names;
-    struct arena a = {0};
+    static struct arena a;
     struct group_rows there;
     static const char *const everybody[] = {""};
     if (options_read(&verb_drain, o, 2, argc, argv, &names, &e)) return cli_fail(&e);

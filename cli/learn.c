@@ -92,7 +92,7 @@ static int finish(struct learning *l, uint64_t job)
 
 static int run(int argc, char **argv)
 {
-    struct learning l = {0};
+    static struct learning l;
     int settings_wanted = 0;
     struct option_spec o[] = {
         {"lineage", OPTION_TEXT, &l.target.name, "NAME", "the stream of concepts to add to"},

@@ -211,7 +211,7 @@ static int run(int argc, char **argv)
     };
     struct err e = {0};
     struct words rest;
-    struct arena a = {0};
+    static struct arena a;
     if (options_read(&verb_lineage, o, sizeof o / sizeof *o, argc, argv, &rest, &e))
         return cli_fail(&e);
     if (rest.n == 2 && !strcmp(rest.v[0], "create")) return create(rest.v[1], base, &sharing, &a);

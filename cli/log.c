@@ -43,7 +43,7 @@ static int run_log(int argc, char **argv)
 {
     struct err e = {0};
     struct words rest;
-    struct arena a = {0};
+    static struct arena a;
     struct commit_rows rows;
     if (options_read(&verb_log, NULL, 0, argc, argv, &rest, &e)) return cli_fail(&e);
     if (rest.n != 1) {
@@ -103,12 +103,14 @@ static int show_commit(const char *lineage, const char *name, struct arena *a)
         return cli_fail(&e);
     json_t *made = json_loads(c.made, 0, NULL);
     hash_text(row.commit, own);
-    if (cli.json)
-        return cli_print(json_pack("{s:s,s:o,s:o,s:s,s:s,s:s,s:I,s:I,s:o}", "commit", own, "parent",
-                                   cli_hash_json(c.parent), "base", cli_hash_json(c.base), "token",
-                                   c.token, "class", c.class_word, "kind", c.kind, "neurons",
-                                   (json_int_t)c.n_values, "of", (json_int_t)c.mask.n_bits, "made",
-                                   made));
+    if (cli.json) {
+        json_t *j = json_pack("{s:s,s:o,s:o,s:s,s:s,s:s,s:I,s:I,s:o}", "commit", own, "parent",
+                              cli_hash_json(c.parent), "base", cli_hash_json(c.base), "token",
+                              c.token, "class", c.class_word, "kind", c.kind, "neurons",
+                              (json_int_t)c.n_values, "of", (json_int_t)c.mask.n_bits, "made", made);
+        commit_fini(&c);
+        return cli_print(j);
+    }
     printf("commit %s\nparent %s\nbase   %s\ntoken  %s, %s (%s)\nowns   %zu of %zu neurons (%.2f "
            "%%)\n",
            own, hash_is_zero(c.parent) ? "none: the base model" : hash_text(c.parent, parent),
@@ -237,7 +239,7 @@ static int run_show(int argc, char **argv)
         {"lineage", OPTION_TEXT, &lineage, "NAME", "show a commit of it: number, token or hash"}};
     struct err e = {0};
     struct words rest;
-    struct arena a = {0};
+    static struct arena a;
     uint64_t job = 0;
     if (options_read(&verb_show, o, 1, argc, argv, &rest, &e)) return cli_fail(&e);
     if (rest.n != 1) {

@@ -97,7 +97,7 @@ static int retry_failed(struct operation *o, const char *lineage)
 {
     struct message ask = {.kind = MSG_queue,
                           .queue = {.states = 1u << JOB_FAILED, .lineage = lineage}};
-    struct arena a = {0};
+    static struct arena a;
     struct job_rows rows;
     struct err e = {0};
     if (cli_jobs(&ask.queue, UINT64_MAX, &a, &rows, NULL, &e)) return cli_fail(&e);
@@ -153,7 +153,7 @@ static void make_resume(uint64_t job, struct message *ask)
 static int about_lineage(const struct operation *o, const char *lineage)
 {
     struct message ask, answer;
-    struct arena a = {0};
+    static struct arena a;
     struct err e = {0};
     o->make(0, &ask);
     ask.pause.lineage = lineage;

@@ -65,11 +65,16 @@ static enum code unknown(const struct verb *v, const struct option_spec *spec, s
     return rc;
 }
 
+/* Doubled at 1, 2, 4, 8 .. words. */
 static enum code words_add(struct words *w, const char *s, struct err *e)
 {
-    const char **grown = mem_grow(w->v, w->n, w->n + 1, sizeof *grown);
-    if (!grown) return err_set(e, ERR_NOMEM, "out of memory reading the command line");
-    w->v = grown;
+    static struct arena lists; /* for the life of the process */
+    if (!(w->n & (w->n - 1))) {
+        const char **grown = arena_alloc(&lists, (w->n ? 2 * w->n : 1) * sizeof *grown);
+        if (!grown) return err_set(e, ERR_NOMEM, "out of memory reading the command line");
+        if (w->n) memcpy(grown, w->v, w->n * sizeof *grown);
+        w->v = grown;
+    }
     w->v[w->n++] = s;
     return OK;
 }

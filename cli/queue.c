@@ -114,7 +114,7 @@ static int run_queue(int argc, char **argv)
     };
     struct err e = {0};
     struct words rest;
-    struct arena a = {0};
+    static struct arena a;
     struct job_rows rows;
     uint64_t total = 0;
     enum code rc = options_read(&verb_queue, o, sizeof o / sizeof *o, argc, argv, &rest, &e);
@@ -159,7 +159,7 @@ static int one_job(const struct verb *v, int argc, char **argv, uint64_t *job, s
 static int run_watch(int argc, char **argv)
 {
     struct err e = {0};
-    struct arena a = {0};
+    static struct arena a;
     struct job_row row;
     uint64_t job = 0;
     char took[32];

@@ -158,7 +158,7 @@ static int run(int argc, char **argv)
     struct err e = {0};
     struct words given;
     struct prompt_list prompts = {0};
-    struct arena a = {0};
+    static struct arena a;
     struct job_row row;
     uint64_t job = 0;
     if (options_read(&verb_sample, o, sizeof o / sizeof o[0], argc, argv, &given, &e))

@@ -152,7 +152,7 @@ static int run_up(int argc, char **argv)
     };
     struct err e = {0};
     struct words rest;
-    struct arena a = {0};
+    static struct arena a;
     struct message answer;
     const char *home;
     char program[PATH_MAX], n_ranks[24], n_groups[24];
@@ -260,7 +260,7 @@ static int run_down(int argc, char **argv)
                                "running stages stop at their next step (with a checkpoint)"}};
     struct err e = {0};
     struct words rest;
-    struct arena a = {0};
+    static struct arena a;
     struct message answer, ask = {.kind = MSG_stop, .stop = {.drain = 1}}, stopped;
     cli.local = 1;
     enum code rc = options_read(&verb_down, o, 1, argc, argv, &rest, &e);
