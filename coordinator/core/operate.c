@@ -27,7 +27,7 @@ static int find(struct core *c, const struct core_event *ev, uint64_t id, struct
 
 static void refuse_ended(struct core *c, const struct core_job *row)
 {
-    core_refuse(c, ERR_STALE, "job %llu has ended already: %s", N(row->id),
+    core_refuse(c, ERR_INPUT, "job %llu has ended already: %s", N(row->id),
                 proto_job_state(row->state));
 }
 
@@ -97,9 +97,9 @@ static int may_retry(struct core *c, const struct core_event *ev, const struct t
     const struct core_user *u = core_user(c, t->row->owner);
     int open = t->row->kind == JOB_LEARN && !t->row->commit_number;
 
-    if (t->row->state == JOB_DONE) core_refuse(c, ERR_STALE, "job %llu is done", N(t->row->id));
+    if (t->row->state == JOB_DONE) core_refuse(c, ERR_INPUT, "job %llu is done", N(t->row->id));
     else if (t->row->flags & JOB_FORGOTTEN)
-        core_refuse(c, ERR_STALE, "job %llu is forgotten: its photos and prompts are gone",
+        core_refuse(c, ERR_INPUT, "job %llu is forgotten: its photos and prompts are gone",
                     N(t->row->id));
     else if (u->max_queued && u->queued + u->running + u->paused >= u->max_queued)
         core_refuse(c, ERR_DENIED, "user %s has as many jobs as they may: %llu", u->name,

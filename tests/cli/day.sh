@@ -124,7 +124,7 @@ is "$(job "$long" .state) $(job "$waits" .state)" "cancelled cancelled" "both ha
 run engram cancel "$long"
 is "$status" 0 "cancelling twice is fine"
 run engram cancel 1
-like "$status $stderr" "75 engram: job 1 has ended already: done" "a job that is done is not cancelled"
+like "$status $stderr" "3 engram: job 1 has ended already: done" "a job that is done is not cancelled"
 run engram watch "$long"
 is "$status" 75 "watching a cancelled job says so by its exit status"
 engram learn --lineage two "$home/rex" --config "$quick" --no-evaluate --wait >/dev/null 2>&1

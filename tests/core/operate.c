@@ -97,7 +97,7 @@ static void retry_of_a_reading(void)
     struct message s = work("g1", OK);
     ok(is_stage(&s, j, STAGE_SAMPLE) && s.stage.epoch > 1, "under a higher epoch");
     is_int(job(j)->state, JOB_DONE, "it is done");
-    REFUSED(on(MSG_retry, j), ERR_STALE, "what is done is not retried");
+    REFUSED(on(MSG_retry, j), ERR_INPUT, "what is done is not retried");
     REFUSED(say_as("bob", (struct message){.kind = MSG_retry, .retry.job = j}, NULL), ERR_DENIED,
             "nor another's job");
 }
@@ -195,7 +195,7 @@ static void pausing(void)
     s = work("g1", OK);
     IS_STAGE(s, a, STAGE_TRAIN, "a job that is resumed goes on");
     pass(1);
-    REFUSED(hold(a, "", 1), ERR_STALE, "what has ended is not paused");
+    REFUSED(hold(a, "", 1), ERR_INPUT, "what has ended is not paused");
     REFUSED(hold(0, "", 1), ERR_INPUT, "and nothing is not, either");
 }
 

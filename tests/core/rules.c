@@ -87,7 +87,7 @@ static void refusals(void)
             "another user's lineage is refused");
     m = (struct message){.kind = MSG_cancel, .cancel.job = a};
     REFUSED(say_as("bob", m, NULL), ERR_DENIED, "cancelling another's job is refused");
-    REFUSED(say(m), ERR_STALE, "cancelling what has ended is refused");
+    REFUSED(say(m), ERR_INPUT, "cancelling what has ended is refused");
     m.cancel.job = 99;
     REFUSED(say(m), ERR_NOT_FOUND, "and what never was");
     m = (struct message){.kind = MSG_sample,
