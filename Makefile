@@ -213,7 +213,7 @@ $(B)/mutants/%: $(B)/tests/simulation/simulate tests/simulation/mutants.def
 chaos: all $(B)/tests/chaos/user ## hundreds of kills, sleeps, cuts, a full disk while people work; ENGRAM_SEED=n (half an hour)
 	@$(subst JOBS=$(JOBS),JOBS=1,$(call run_tests,tests/chaos/slow_chaos.sh))
 
-cluster-test: all ## worker groups through a real Slurm with 4 nodes on this host
+cluster-test: all $(B)/tests/chaos/user ## worker groups through a real Slurm with 4 nodes on this host
 	@$(subst JOBS=$(JOBS),JOBS=1,$(call run_tests,$(filter tests/slurm/%,$(SCRIPTS))))
 
 demo: all ; @ENGRAM_BIN=$(abspath $(BIN)) examples/storybook/demo.sh ## Storybook end to end
