@@ -37,7 +37,7 @@ until_true 30 explained
 is "$?" 0 "while nodes are drained, engram queue says what a group waits for"
 engram queue 2>&1 | sed 's/^/# /'
 is "$(names | wc -l)" 1 "and one group waits"
-scontrol update 'NodeName=n[1-4]' State=resume
+resume_nodes
 ends_with_truth "drained nodes"
 name=$(names)
 

@@ -11,6 +11,7 @@ start_slurm 4
 truth_of $steps
 slowest=0
 for ((round = 1; round <= ${ENGRAM_ROUNDS:-10}; round++)); do
+    resume_nodes
     new_slurm_home
     # What Slurm has on its disk now is what it will have after its death: it writes every five seconds, and how many of them are
     # over when the job comes is chance. So chance is helped. The job of the round before must be over on that disk.

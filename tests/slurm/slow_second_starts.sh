@@ -23,8 +23,7 @@ note_death() {
 again_or_over() { started_again || all_ended; }
 works_again() { (($(cat "$home"/log/group-*.log | grep -c "job . [a-z]*: begins") > $1)); }
 for ((round = 1; round <= ${ENGRAM_ROUNDS:-10}; round++)); do
-    # Slurm drains a node on which it finds the job that it starts there ("Duplicate jobid").
-    scontrol update 'NodeName=n[1-4]' State=resume 2>/dev/null
+    resume_nodes
     sleep 6 # so that what Slurm writes next is some seconds off
     new_slurm_home
     learn_rex $steps

@@ -40,6 +40,8 @@ slurm_pid() { cat "$slurm/$1.pid"; }
 # A daemon dies at once, and comes back with what it had on its disk.
 kill_daemon() { kill -9 "$(slurm_pid "$1")"; }
 revive() { "$slurm_local/up" "$slurm" >/dev/null; }
+# Slurm drains a node on which it finds the job that it starts there ("Duplicate jobid"); after some rounds it would have none left.
+resume_nodes() { scontrol update 'NodeName=n[1-4]' State=resume 2>/dev/null; }
 
 # Folders of jobs go where the test's are; the site's file says so, which tries it, too.
 slurm_site() {
