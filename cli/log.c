@@ -104,10 +104,11 @@ static int show_commit(const char *lineage, const char *name, struct arena *a)
     json_t *made = json_loads(c.made, 0, NULL);
     hash_text(row.commit, own);
     if (cli.json) {
-        json_t *j = json_pack("{s:s,s:o,s:o,s:s,s:s,s:s,s:I,s:I,s:o}", "commit", own, "parent",
-                              cli_hash_json(c.parent), "base", cli_hash_json(c.base), "token",
-                              c.token, "class", c.class_word, "kind", c.kind, "neurons",
-                              (json_int_t)c.n_values, "of", (json_int_t)c.mask.n_bits, "made", made);
+        json_t *j =
+            json_pack("{s:s,s:o,s:o,s:s,s:s,s:s,s:I,s:I,s:o}", "commit", own, "parent",
+                      cli_hash_json(c.parent), "base", cli_hash_json(c.base), "token", c.token,
+                      "class", c.class_word, "kind", c.kind, "neurons", (json_int_t)c.n_values,
+                      "of", (json_int_t)c.mask.n_bits, "made", made);
         commit_fini(&c);
         return cli_print(j);
     }

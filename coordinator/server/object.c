@@ -57,7 +57,8 @@ enum code object_allowed(struct server *s, const struct asked *q, struct arena *
     enum code rc;
 
     if (!m->job)
-        return err_set(e, ERR_INPUT, "object_get: name a job that you see and that names the object");
+        return err_set(e, ERR_INPUT,
+                       "object_get: name a job that you see and that names the object");
     rc = store_job(s->store, m->job, a, &row, e);
     if (rc && rc != ERR_NOT_FOUND) return rc;
     if (rc) return err_set(e, ERR_NOT_FOUND, "there is no job %llu", id);
