@@ -50,14 +50,13 @@ static void read_look(struct launcher *l, int64_t now_ms)
     squeue_fini(&q);
 }
 
-/* Has somebody who should speak been silent long enough to be missing, and no look since then says so? It must not wait for the
- * next turn: the seconds until another group works begin here. Once for each silence. */
+/* Is it time that a look says of somebody whether they are gone or missing, and none since then has? It must not wait for the
+ * next turn: the seconds until another group works begin here. Once for each. */
 static int decides(const struct launcher *l, int64_t now_ms)
 {
     for (size_t i = 0; i < l->n; i++) {
-        const struct slurm_group *g = l->groups[i];
-        int64_t at = g->heard_ms + GROUP_MISSING_MS;
-        if (g->heard && g->state == SQUEUE_RUNNING && l->look_ms < at && now_ms >= at) return 1;
+        int64_t at = slurm_group_decides_ms(l->groups[i]);
+        if (at && l->look_ms < at && now_ms >= at) return 1;
     }
     return 0;
 }
@@ -117,6 +116,7 @@ void slurm_read_submitted(struct launcher *l, int64_t now_ms)
     if (!g || is == ASK_ASKED) return;
     l->submitting = NULL;
     g->in_flight = 0;
+    g->known_ms = now_ms;
     if (l->refusal.text[0] && is == ASK_ANSWERED) l->fails = 0; /* those were refusals */
     l->refusal = l->submit.why;
     if (is == ASK_ANSWERED &&

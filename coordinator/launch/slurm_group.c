@@ -70,7 +70,10 @@ void slurm_group_listed(struct slurm_group *g, const struct squeue_row *row, int
     g->state = state;
     g->looked_ms = looked_ms;
     snprintf(g->reason, sizeof g->reason, "%s", row ? row->reason : "");
-    if (row) snprintf(g->intent.job, sizeof g->intent.job, "%s", row->id);
+    if (row) {
+        snprintf(g->intent.job, sizeof g->intent.job, "%s", row->id);
+        g->was_listed = 1;
+    }
 }
 
 int slurm_group_restarts(struct slurm_group *g, struct hash *old)
@@ -91,12 +94,18 @@ static int silent_then(const struct slurm_group *g, int64_t for_ms)
     return !g->heard || g->looked_ms - g->heard_ms >= for_ms;
 }
 
-/* Old enough, and a look that began when it was says that it is not there. */
-static int is_gone(const struct slurm_group *g)
+/* Until then it may be on its way into Slurm's list. */
+static int64_t arrives_ms(const struct slurm_group *g)
 {
     int64_t since = g->intent.since_ms > g->known_ms ? g->intent.since_ms : g->known_ms;
 
-    return !g->in_flight && g->state == SQUEUE_ABSENT && g->looked_ms >= since + GROUP_AGE_MS &&
+    return g->was_listed ? 0 : since + (g->intent.job[0] ? GROUP_TAKEN_MS : GROUP_AGE_MS);
+}
+
+/* Old enough, and a look that began when it was says that it is not there. */
+static int is_gone(const struct slurm_group *g)
+{
+    return !g->in_flight && g->state == SQUEUE_ABSENT && g->looked_ms >= arrives_ms(g) &&
            silent_then(g, GROUP_SILENT_MS);
 }
 
@@ -113,6 +122,15 @@ static int is_missing(const struct slurm_group *g)
     case SQUEUE_WAITING: return 0;
     }
     return 0;
+}
+
+int64_t slurm_group_decides_ms(const struct slurm_group *g)
+{
+    int64_t arrives = arrives_ms(g), silent = g->heard ? g->heard_ms + GROUP_SILENT_MS : 0;
+
+    if (g->state == SQUEUE_RUNNING) return g->heard ? g->heard_ms + GROUP_MISSING_MS : 0;
+    if (g->state != SQUEUE_ABSENT || g->in_flight) return 0;
+    return arrives > silent ? arrives : silent;
 }
 
 enum group_is slurm_group_judge(struct slurm_group *g, int64_t now_ms)

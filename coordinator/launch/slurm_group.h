@@ -24,6 +24,7 @@
 
 enum {
     GROUP_AGE_MS = 10000,             /* a name that is younger may still be on its way into Slurm's list */
+    GROUP_TAKEN_MS = 4000,            /* so long, when sbatch has given its number: Slurm lists what it takes at once */
     GROUP_SILENT_MS = 4000,           /* idle groups ask every 2 s, working ones say a word more often */
     GROUP_MISSING_MS = 8000,          /* twice that: on a busy machine a word may be late */
     GROUP_HELLO_MS = 120000,          /* from running to hello */
@@ -37,8 +38,9 @@ enum group_is { GROUP_GONE, GROUP_MISSING, GROUP_WAITS, GROUP_WORKS };
 struct slurm_group {
     struct intent intent;
     /* of this life of the launcher */
-    int64_t known_ms;                 /* made or found */
+    int64_t known_ms;                 /* made or found, or sbatch has answered */
     int in_flight;                    /* sbatch has not answered yet */
+    int was_listed;                   /* it is on its way no more */
     /* what Slurm says, as of a look that began at looked_ms */
     enum squeue_state state;
     char reason[SQUEUE_REASON];
@@ -64,6 +66,8 @@ int slurm_group_is_now(const struct slurm_group *g, struct hash nonce);
 int slurm_group_was(const struct slurm_group *g, struct hash nonce);
 
 enum group_is slurm_group_judge(struct slurm_group *g, int64_t now_ms);
+/* From when on a look that says the same as the last one would make it gone or missing; 0: none. */
+int64_t slurm_group_decides_ms(const struct slurm_group *g);
 int slurm_group_silent(const struct slurm_group *g, int64_t now_ms);
 /* Requeued: its nonce has ended with its start. 1, and the nonce is in *old. */
 int slurm_group_restarts(struct slurm_group *g, struct hash *old);
