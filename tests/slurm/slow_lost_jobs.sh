@@ -26,10 +26,13 @@ for ((round = 1; round <= ${ENGRAM_ROUNDS:-10}; round++)); do
     # What the job may have begun is not the lie: it is never heard of again.
     kill_group KILL "$name"
     rm -rf "$slurm/state" && mv "$slurm/state.before" "$slurm/state"
+    # Else the replacement would have the number before anybody could come.
+    kill -STOP "$(coordinator_pid)"
     revive
     is "$(squeue -h -n "$name")" "" "round $round: Slurm has forgotten job $id"
     stranger=$(sbatch --parsable -o /dev/null --wrap 'sleep 3')
     is "$stranger" "$id" "round $round: and given its number to somebody else"
+    kill -CONT "$(coordinator_pid)"
     is_replaced() { is_taken_beside "$name"; }
     until_true 40 is_replaced
     took=$(($(now_ms) - begin))
