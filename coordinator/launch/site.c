@@ -79,7 +79,8 @@ enum code site_defaults(struct site *s, struct err *e)
                                         "ENGRAM_CLIP",
                                         "ENGRAM_LOG",
                                         "ENGRAM_SERVER_KEY",
-                                        "ENGRAM_KEY"};
+                                        "ENGRAM_KEY",
+                                        "ENGRAM_CACHE"};
     enum code rc = OK;
 
     *s = (struct site){.time = "8:00:00",

@@ -58,7 +58,7 @@ static void test_defaults(void)
            "--requeue --nodes=1 "
            "--ntasks=3 --cpus-per-task=1 --time=8:00:00 --signal=B:USR1@120 "
            "--export=PATH,HOME,USER,LANG,LD_LIBRARY_PATH,ENGRAM_CLIP,ENGRAM_LOG,ENGRAM_SERVER_KEY,"
-           "ENGRAM_KEY "
+           "ENGRAM_KEY,ENGRAM_CACHE "
            "/h/groups/worker.sbatch /h ipc:///h/s "
            "/b/engram-worker engram-x\n",
            "the command without a site");

@@ -2,6 +2,7 @@
 # slurm.sh - a real Slurm of a few nodes on this host, and an Engram that starts its groups through it. Source it after tests/tap.sh.
 #
 #     start_slurm 4                     $slurm: its folder; sbatch, squeue ... speak to it. Ended with the script
+#     start_slurm 2 --gpus 1            each node counts a GPU that nobody has
 #     new_slurm_home [OPTION...]        a home of its own, `engram up --slurm OPTION...`
 #     truth_of STEPS                    what a quiet run without Slurm learns with so many steps (kept, it is the same each time)
 #     learn_rex STEPS                   submits the same to lineage pets
@@ -26,10 +27,14 @@ end_slurm() {
 }
 trap end_slurm EXIT
 
-# start_slurm NODES [KEY=VALUE...]
+# start_slurm NODES [--gpus N] [KEY=VALUE...]
 start_slurm() {
     local nodes=$1 words=() word
     shift
+    if [[ ${1:-} == --gpus ]]; then
+        words=(-g "$2")
+        shift 2
+    fi
     for word in "$@"; do words+=(-o "$word"); done
     slurm=$("$slurm_local/up" -n "$nodes" -c 2 "${words[@]}" 2>"$TMPDIR/slurm-up") ||
         { slurm=''; skip_all "Slurm does not start here: $(tail -n 1 "$TMPDIR/slurm-up")"; }
