@@ -138,7 +138,7 @@ tap.same(group.ask("result", **result)[0], "done", "once more: the same answer")
 name, info = ann.ask("job", job=second)
 tap.same((info["rows"][0]["state"], info["rows"][0]["results"]), (state["done"], [digest.digest()]),
          "its user finds the result")
-refused(ann.ask("cancel", job=second), "stale", "a job that is done cannot be cancelled")
+refused(ann.ask("cancel", job=second), "input", "a job that is done cannot be cancelled")
 
 # ---- many at once, pages, again
 third, fourth = {**sample, "key": key(), "priority": page.numbers["priority"]["low"]}, {**sample, "key": key()}
