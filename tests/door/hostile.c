@@ -12,12 +12,6 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { KEEPS_FREED = 1 };
-#else
-enum { KEEPS_FREED = 0 };
-#endif
-
 enum { MOST_GROWTH_KB = 16 << 10, CONNECTIONS = 3000 };
 
 static struct engram g;

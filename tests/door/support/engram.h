@@ -39,6 +39,12 @@ struct message engram_ask(struct link *l, struct message m);
 
 int engram_port(const char *endpoint);
 pid_t engram_door(struct engram *g, const char *whose);       /* its pid, 0: not there now */
+/* A sanitizer keeps what was freed: there is nothing to learn from how much a process has grown. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { KEEPS_FREED = 1 };
+#else
+enum { KEEPS_FREED = 0 };
+#endif
 long engram_memory(pid_t pid, const char *what);              /* kB of /proc/<pid>/status; -1: no such process */
 
 #endif
