@@ -84,6 +84,7 @@ struct ledger_user {
     uint64_t beside[PRIORITIES];      /* of them: whose sample or evaluate could */
     uint64_t urgent_in_a_row;         /* stages that began before one of these */
     uint64_t since;                   /* the step in which it had something to begin after it had nothing, or could after quota */
+    uint64_t went;                    /* the step in which it had nothing to begin any more, or might not */
     uint64_t touched;                 /* the step in which a job of it changed last; not undone */
     uint64_t reweighed, old_weight;   /* the step in which its weight was set last; not undone */
     uint64_t passed;                  /* grants to others since it came without anything */

@@ -47,15 +47,16 @@ static double least(const struct ledger *l, const struct ledger_user *u, uint64_
     return ms;
 }
 
-/* The same before leases of this step ended. */
+/* The same before leases of this step ended, and of those, too, who could when it began and cannot any more: whoever comes may have come
+ * before they went. */
 static double least_at_first(const struct ledger *l, const struct ledger_user *u)
 {
     double ms = -1;
 
     for (uint32_t i = 1; i <= l->n_users; i++) {
         const struct ledger_user *o = &l->users[i];
-        if (o != u && o->since < l->steps && could(o) && (ms < 0 || used_at_first(l, o) < ms))
-            ms = used_at_first(l, o);
+        int could_first = o->since < l->steps && (could(o) || o->went == l->steps);
+        if (o != u && could_first && (ms < 0 || used_at_first(l, o) < ms)) ms = used_at_first(l, o);
     }
     return ms;
 }
