@@ -16,8 +16,8 @@
  * One thread. Files: main.c (process), loading.c (store and core), dispatch.c (the turn), who.c (who speaks), event.c
  * (from a message to an event of the core), bulk.c (submissions of many jobs), answer.c (questions), jobs.c (rows
  * about jobs), pages.c (pages of the queue), object.c (who may have an object), stage.c (what a group is handed),
- * why.c (one line about a job), watch.c (progress in memory), forget.c (objects that nobody needs any more), news.c
- * (the log), tally.c (what is counted and shown), notify.c (systemd), groups.c (the launcher beside it), home.c
+ * why.c (one line about a job), reply.c (answers leave), watch.c (progress in memory), forget.c (objects that nobody
+ * needs any more), news.c (the log), tally.c (what is counted and shown), notify.c (systemd), groups.c (the launcher beside it), home.c
  * (folders, lock).
  */
 #ifndef COORDINATOR_SERVER_SERVER_H
@@ -98,6 +98,8 @@ void server_try_again(struct server *s, int wanted);
 void server_turn(struct server *s, int timeout_ms);
 void server_stop(struct server *s, int drain);           /* as if a user had asked */
 void server_group_lost(struct server *s, struct hash nonce);
+
+/* ---- reply.c: to whoever is gone nothing is sent, and that is no error ---- */
 
 void server_answer(struct server *s, const struct core_address *to, struct message *m);
 void server_refuse(struct server *s, const struct core_address *to, struct err *why);
