@@ -175,6 +175,7 @@ void ledger_fair_before(struct world *w);                    /* all but the gran
 void ledger_fair_grant(struct world *w, uint64_t id, const struct ledger_job *j, const struct core_stage *s);
 void ledger_fair_settle(struct world *w, uint32_t user, double took_ms, double charged_ms);
 int ledger_may_run(const struct ledger_user *u);
+uint64_t ledger_could(const struct ledger_user *u);      /* jobs of which a stage could begin */
 /* ledger_ask.c */
 void ledger_ask(struct world *w);
 /* ledger_answer.c: what was said. */

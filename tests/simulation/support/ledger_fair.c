@@ -17,7 +17,7 @@ int ledger_may_run(const struct ledger_user *u)
     return !u->revoked && (!u->max_running || u->leased < u->max_running);
 }
 
-static uint64_t could(const struct ledger_user *u)
+uint64_t ledger_could(const struct ledger_user *u)
 {
     uint64_t n = 0;
     for (int p = 0; p < PRIORITIES; p++) n += u->listed[p];
@@ -42,23 +42,24 @@ static double least(const struct ledger *l, const struct ledger_user *u, uint64_
 
     for (uint32_t i = 1; i <= l->n_users; i++) {
         const struct ledger_user *o = &l->users[i];
-        if (o != u && o->since < since && could(o) && (ms < 0 || o->used_ms < ms)) ms = o->used_ms;
+        if (o != u && o->since < since && ledger_could(o) && (ms < 0 || o->used_ms < ms)) ms = o->used_ms;
     }
     return ms;
 }
 
-/* The same before leases of this step ended, and of those, too, who could when it began and cannot any more: whoever comes may have come
- * before they went. */
+/* The same before leases of this step ended. Who could when it began and cannot any more went before u came, or after: that makes it less,
+ * and where nobody else is there it says nothing. */
 static double least_at_first(const struct ledger *l, const struct ledger_user *u)
 {
-    double ms = -1;
+    double stay = -1, go = -1;
 
     for (uint32_t i = 1; i <= l->n_users; i++) {
         const struct ledger_user *o = &l->users[i];
-        int could_first = o->since < l->steps && (could(o) || o->went == l->steps);
-        if (o != u && could_first && (ms < 0 || used_at_first(l, o) < ms)) ms = used_at_first(l, o);
+        double *ms = ledger_could(o) ? &stay : &go;
+        if (o == u || o->since == l->steps || (ms == &go && o->went != l->steps)) continue;
+        if (*ms < 0 || used_at_first(l, o) < *ms) *ms = used_at_first(l, o);
     }
-    return ms;
+    return go >= 0 && go < stay ? go : stay;
 }
 
 /* Of those who came or went in this very step, and the last who was chosen. */
@@ -127,7 +128,7 @@ void ledger_fair_before(struct world *w)
         }
     for (size_t i = 0; i < l->n_changed; i++) {
         struct ledger_user *u = &l->users[ledger_job(l, l->changed[i])->owner];
-        if (u->since == l->steps && !u->is_new && could(u)) note_newcomer(w, u);
+        if (u->since == l->steps && !u->is_new && ledger_could(u)) note_newcomer(w, u);
     }
 }
 
@@ -189,7 +190,7 @@ void ledger_fair_grant(struct world *w, uint64_t id, const struct ledger_job *j,
     struct ledger_user *me = &l->users[j->owner];
 
     for (uint32_t i = 1; i <= l->n_users; i++)
-        if (could(&l->users[i])) compare_shares(w, id, j, me, &l->users[i]);
+        if (ledger_could(&l->users[i])) compare_shares(w, id, j, me, &l->users[i]);
     keep_patience(w, id, j, me, s->kind);
     if (w->o.tell)
         world_tell(w, "job %llu of %s begins; they used %.0f ms and stand at %.0f", N(id), me->name,

@@ -52,7 +52,7 @@ static void list(struct ledger *l, struct ledger_job *j, int could)
     if (could == was) return;
     if (could && !was && !all) LEDGER_SET(l, u->since, l->steps);
     if (!could && u->is_new && all == 1) LEDGER_SET(l, u->is_new, 0);
-    if (!could && all == 1) LEDGER_SET(l, u->went, l->steps);
+    if (!could && all == 1 && ledger_may_run(u)) LEDGER_SET(l, u->went, l->steps);
     if (!could != !was) count(l, &u->listed[p], could ? 1 : (uint64_t)-1);
     if ((could >= STAGE_SAMPLE) != (was >= STAGE_SAMPLE))
         count(l, &u->beside[p], could >= STAGE_SAMPLE ? 1 : (uint64_t)-1);

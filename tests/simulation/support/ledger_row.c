@@ -56,6 +56,7 @@ static void user_row(struct world *w, const struct core_user *row)
 {
     struct ledger *l = &w->ledger;
     struct ledger_user *u = &l->users[row->id];
+    uint64_t could;
     int might_run;
 
     if (row->id > l->n_users) add_user(w, row);
@@ -72,6 +73,7 @@ static void user_row(struct world *w, const struct core_user *row)
         strcmp(l->ev->message->user_set.rows.v[0].name, row->name))
         world_break(w, "denied", "user %s was changed and no admin asked", row->name);
     might_run = ledger_may_run(u);
+    could = ledger_could(u);
     LEDGER_SET(l, u->role, (uint8_t)row->role);
     LEDGER_SET(l, u->revoked, (uint8_t)row->revoked);
     u->reweighed = l->steps;
@@ -82,7 +84,7 @@ static void user_row(struct world *w, const struct core_user *row)
     /* Only who might not run before, or may not now, comes or goes: a new weight or team makes nobody a newcomer. */
     if (ledger_may_run(u) != might_run) {
         LEDGER_SET(l, u->since, l->steps);
-        LEDGER_SET(l, u->went, might_run ? l->steps : 0);
+        LEDGER_SET(l, u->went, could ? l->steps : 0);
         LEDGER_SET(l, u->is_new, 0);
     }
     set_name(l, u->team, row->group);
