@@ -42,7 +42,8 @@ static double least(const struct ledger *l, const struct ledger_user *u, uint64_
 
     for (uint32_t i = 1; i <= l->n_users; i++) {
         const struct ledger_user *o = &l->users[i];
-        if (o != u && o->since < since && ledger_could(o) && (ms < 0 || o->used_ms < ms)) ms = o->used_ms;
+        if (o != u && o->since < since && ledger_could(o) && (ms < 0 || o->used_ms < ms))
+            ms = o->used_ms;
     }
     return ms;
 }
