@@ -405,7 +405,7 @@ static void nobody_waits_in_vain(struct world *w)
                     N(b.waiting));
     for (uint32_t i = 1; i <= l->n_users && b.waiting; i++) {
         const struct ledger_user *u = &l->users[i];
-        if (u->listed[0] + u->listed[1] + u->listed[2] && ledger_may_run(u))
+        if (ledger_could(u))
             world_break(w, "idle", "a group waits and a job of user %s could begin", u->name);
     }
 }

@@ -84,7 +84,7 @@ static void user_row(struct world *w, const struct core_user *row)
     /* Only who might not run before, or may not now, comes or goes: a new weight or team makes nobody a newcomer. */
     if (ledger_may_run(u) != might_run) {
         LEDGER_SET(l, u->since, l->steps);
-        LEDGER_SET(l, u->went, could ? l->steps : 0);
+        if (could) LEDGER_SET(l, u->went, l->steps);
         LEDGER_SET(l, u->is_new, 0);
     }
     set_name(l, u->team, row->group);
