@@ -41,7 +41,7 @@ learns() {
     until_true 60 is_in_state "$name" RUNNING
     is "$(squeue -h -n "$name" -o '%D %N %b')" "2 n[1-2] gres:gpu:1" "$1: the group has two nodes and a GPU of each"
     ends_with_truth "$1"
-    like "$(engram groups 2>/dev/null)" "*$name*2*" "$1: it is one group of two ranks"
+    is "$(engram groups --json | jq -c '[.groups[] | [.group, .ranks]]')" "[[\"$name\",2]]" "$1: it is one group of two ranks"
 }
 
 wide_home "two nodes"
