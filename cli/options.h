@@ -23,7 +23,8 @@ struct verb {
     const char *usage;                                 /* "engram learn --lineage NAME --token '<new>' DIR" */
     const char *examples;                              /* whole lines, first thing in --help */
     const char *more;                                  /* paragraphs after the options, or NULL */
-    int (*run)(int argc, char **argv);                 /* argv[0] is the verb; returns an exit status */
+    int (*run)(int argc, char **argv);                 /* argv[0] is the verb; returns an exit status. What it keeps to the end is
+                                                          static: the process gives it back, and a leak checker can reach it */
 };
 
 enum code options_read(const struct verb *v, const struct option_spec *spec, size_t n, int argc, char **argv, struct words *rest,

@@ -66,7 +66,7 @@ int slurm_group_is_now(const struct slurm_group *g, struct hash nonce);
 int slurm_group_was(const struct slurm_group *g, struct hash nonce);
 
 enum group_is slurm_group_judge(struct slurm_group *g, int64_t now_ms);
-/* From when on a look that says the same as the last one would make it gone or missing; 0: none. */
+/* From when on a look that says the same as the last one would make it gone, or missing after it was heard; 0: none. */
 int64_t slurm_group_decides_ms(const struct slurm_group *g);
 int slurm_group_silent(const struct slurm_group *g, int64_t now_ms);
 /* Requeued: its nonce has ended with its start. 1, and the nonce is in *old. */

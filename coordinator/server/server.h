@@ -17,8 +17,8 @@
  * (from a message to an event of the core), bulk.c (submissions of many jobs), answer.c (questions), jobs.c (rows
  * about jobs), pages.c (pages of the queue), object.c (who may have an object), stage.c (what a group is handed),
  * why.c (one line about a job), reply.c (answers leave), watch.c (progress in memory), forget.c (objects that nobody
- * needs any more), news.c (the log), tally.c (what is counted and shown), notify.c (systemd), groups.c (the launcher beside it), home.c
- * (folders, lock).
+ * needs any more), news.c (the log), tally.c (what is counted and shown), notify.c (systemd), groups.c (the launcher
+ * beside it), home.c (folders, lock).
  */
 #ifndef COORDINATOR_SERVER_SERVER_H
 #define COORDINATOR_SERVER_SERVER_H
